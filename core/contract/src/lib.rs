@@ -1,0 +1,1 @@
+//! Wire types and error codes shared by the server and every SDK.

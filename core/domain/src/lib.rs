@@ -1,0 +1,10 @@
+//! Types and pure rules of fastn: no I/O, no runtime, no clock of its own.
+
+pub mod ids;
+pub mod partition;
+pub mod scope;
+pub mod time;
+
+pub use ids::{AccountId, CustomerId, EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
+pub use scope::{Reach, Scope};
+pub use time::{Clock, Timestamp};

@@ -1,0 +1,9 @@
+//! Seam 1: the tenant-partitioned log, its back ends, and the codec of its records.
+//!
+//! `fjall` lives here and nowhere else. Everything above speaks [`Log`] and the typed records of the codec.
+
+mod seam;
+
+pub use seam::{
+    Appended, Bounds, Log, LogError, LogErrorKind, LogResult, Membership, Offset, Outcome, Partition, Record, StoredRecord, Topic,
+};

@@ -1,0 +1,1 @@
+//! Seam 2: configuration and activity in SQL.

@@ -1,0 +1,1 @@
+//! Suites and fakes that the tests of every crate share.

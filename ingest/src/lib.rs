@@ -1,0 +1,1 @@
+//! The HTTP edge that turns webhooks and events into durable log records.

@@ -1,0 +1,1 @@
+//! The processor, the workflow runtime and the projector.

@@ -1,0 +1,1 @@
+//! The fastn client for Rust, and the core of every other SDK.

@@ -1,0 +1,1 @@
+//! The fastn binary: command line, roles, HTTP API and wiring.

@@ -201,10 +201,13 @@ impl FromStr for ExecutionId {
         if digits.len() != 26 || digits.as_bytes()[0] > b'7' {
             return Err(ExecutionIdError);
         }
-        digits.bytes().try_fold(0u128, |id, byte| {
-            let digit = BASE32.iter().position(|&b| b == byte).ok_or(ExecutionIdError)?;
-            Ok((id << 5) | digit as u128)
-        }).map(Self)
+        digits
+            .bytes()
+            .try_fold(0u128, |id, byte| {
+                let digit = BASE32.iter().position(|&b| b == byte).ok_or(ExecutionIdError)?;
+                Ok((id << 5) | digit as u128)
+            })
+            .map(Self)
     }
 }
 

@@ -1,7 +1,13 @@
 //! Types and pure rules of fastn: no I/O, no runtime, no clock of its own.
 
+pub mod catalog;
+pub mod condition;
+pub mod event;
 pub mod ids;
+pub mod journal;
 pub mod partition;
+pub mod path;
+pub mod retry;
 pub mod scope;
 pub mod time;
 

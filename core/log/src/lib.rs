@@ -5,5 +5,6 @@
 mod seam;
 
 pub use seam::{
-    Appended, Bounds, Log, LogError, LogErrorKind, LogResult, Membership, Offset, Outcome, Partition, Record, StoredRecord, Topic,
+    Appended, Bounds, Log, LogError, LogErrorKind, LogResult, Membership, Offset, Outcome, Partition, Record,
+    StoredRecord, Topic,
 };

@@ -184,7 +184,12 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// `Busy` (nothing was queued), `Full`, `TooLarge`, `Closed`: not done. `Io`: unknown. After an unknown outcome
     /// later appends may still succeed, so a writer that needs its order must stop and claim anew.
-    fn append(&self, topic: Topic, partition: Partition, records: Vec<Record>) -> BoxFuture<'static, LogResult<Appended>>;
+    fn append(
+        &self,
+        topic: Topic,
+        partition: Partition,
+        records: Vec<Record>,
+    ) -> BoxFuture<'static, LogResult<Appended>>;
 
     /// Reads durable records at `from` or after it, in order: at most `records_max`, and at most `bytes_max` bytes but
     /// always one record if there is one. Empty at the tail. Never shows a record that is not durable.

@@ -1,0 +1,381 @@
+//! The configuration as every node keeps it in memory: an immutable snapshot at one revision.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use fastn_contract::resource::{Customer, CustomerStatus, Deployment, EnvConfig, Switch, Workflow, WorkflowVersion};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AccountId, CustomerId, EnvironmentId, TriggerId, WorkflowId};
+use crate::scope::Scope;
+use crate::time::Timestamp;
+
+mod trigger;
+
+pub use trigger::{CompiledRoute, CompiledTrigger, compile_trigger};
+
+/// The virtual environment that always runs the latest published version.
+pub const ENVIRONMENT_TEST: &str = "test";
+
+/// The kinds of resources. The text is what the table holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResourceKind {
+    /// An account; id = its id.
+    Account,
+    /// A customer; id = its id.
+    Customer,
+    /// A workflow; id = its id.
+    Workflow,
+    /// A version of a workflow; id = `<workflow>@<version>`.
+    WorkflowVersion,
+    /// A deployment; id = `<workflow>/<environment>`.
+    Deployment,
+    /// A trigger; id = its id, unique over all accounts.
+    Trigger,
+    /// A secret with its versions, sealed; id = its name, or `<customer>/<name>`.
+    Secret,
+    /// A configuration value; id = `<environment>/<key>`.
+    EnvConfig,
+    /// An access key, hashed; id = its id.
+    AccessKey,
+}
+
+impl ResourceKind {
+    /// The text that the table holds.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::Customer => "customer",
+            Self::Workflow => "workflow",
+            Self::WorkflowVersion => "workflow_version",
+            Self::Deployment => "deployment",
+            Self::Trigger => "trigger",
+            Self::Secret => "secret",
+            Self::EnvConfig => "env_config",
+            Self::AccessKey => "access_key",
+        }
+    }
+
+    /// The inverse of [`ResourceKind::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        const ALL: [ResourceKind; 9] = [
+            ResourceKind::Account,
+            ResourceKind::Customer,
+            ResourceKind::Workflow,
+            ResourceKind::WorkflowVersion,
+            ResourceKind::Deployment,
+            ResourceKind::Trigger,
+            ResourceKind::Secret,
+            ResourceKind::EnvConfig,
+            ResourceKind::AccessKey,
+        ];
+        ALL.into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// A row of the one table of resources.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResourceRow {
+    /// What it is.
+    pub kind: ResourceKind,
+    /// Whose.
+    pub account: AccountId,
+    /// The one customer it belongs to, if it does.
+    pub customer: Option<CustomerId>,
+    /// Unique within kind and account.
+    pub id: String,
+    /// Grows over the whole table with each change: the feed's position.
+    pub revision: u64,
+    /// Grows with each change of this row, from 1.
+    pub version: u64,
+    /// When it was created.
+    pub created: Timestamp,
+    /// When it was last changed.
+    pub updated: Timestamp,
+    /// Whether it was deleted; such a row stays for the feed.
+    pub deleted: bool,
+    /// The body as JSON text.
+    pub body: String,
+}
+
+/// An access key as it is kept: never the key itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AccessKey {
+    /// Its id, for people and logs.
+    pub id: String,
+    /// A name.
+    pub name: String,
+    /// SHA-256 of the key, in hex.
+    pub hash: String,
+    /// The one customer it may act for; absent for all.
+    #[serde(default)]
+    pub customer: Option<CustomerId>,
+    /// When it stops working.
+    #[serde(default)]
+    pub expires: Option<Timestamp>,
+}
+
+/// A secret as it is kept: every version, sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Secret {
+    /// UPPER_SNAKE_CASE.
+    pub name: String,
+    /// Sealed values by version. An execution that saw version 1 sees it again on replay.
+    pub versions: BTreeMap<u32, SealedSecret>,
+}
+
+/// A value encrypted with the customer's or account's data key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SealedSecret {
+    /// The data key, wrapped by the master key, base64.
+    pub wrapped_key: String,
+    /// Nonce and ciphertext with tag, base64.
+    pub sealed: String,
+}
+
+/// A workflow with its versions.
+#[derive(Clone, Debug)]
+pub struct WorkflowEntry {
+    /// Its settings.
+    pub spec: Workflow,
+    /// The published versions.
+    pub versions: BTreeMap<u32, Arc<WorkflowVersion>>,
+    /// The versions that run in named environments.
+    pub deployments: HashMap<EnvironmentId, u32>,
+}
+
+impl WorkflowEntry {
+    /// The version that runs in `environment`.
+    pub fn version_in(&self, environment: &EnvironmentId) -> Option<&Arc<WorkflowVersion>> {
+        match self.deployments.get(environment) {
+            Some(version) => self.versions.get(version),
+            None if environment.as_str() == ENVIRONMENT_TEST => self.versions.last_key_value().map(|(_, v)| v),
+            None => None,
+        }
+    }
+}
+
+/// One account's configuration.
+#[derive(Clone, Debug, Default)]
+pub struct AccountCatalog {
+    /// Its customers.
+    pub customers: HashMap<CustomerId, Arc<Customer>>,
+    /// Its workflows.
+    pub workflows: HashMap<WorkflowId, Arc<WorkflowEntry>>,
+    /// Its triggers.
+    pub triggers: HashMap<TriggerId, Arc<CompiledTrigger>>,
+    /// Its secrets, by customer (none: the account's own) and name.
+    pub secrets: HashMap<(Option<CustomerId>, String), Arc<Secret>>,
+    /// Its configuration values, by environment and key, as JSON text.
+    pub env_config: HashMap<(EnvironmentId, String), Arc<str>>,
+}
+
+impl AccountCatalog {
+    /// The secret that `customer` sees under `name`: its own before the account's.
+    pub fn secret(&self, customer: &CustomerId, name: &str) -> Option<&Arc<Secret>> {
+        let own = self.secrets.get(&(Some(customer.clone()), name.to_owned()));
+        own.or_else(|| self.secrets.get(&(None, name.to_owned())))
+    }
+}
+
+/// A row that could not be used. The rest of the catalog still stands.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{} {id:?} of account {account} is not usable: {message}", kind.as_str())]
+pub struct CatalogError {
+    /// The row's kind.
+    pub kind: ResourceKind,
+    /// The row's account.
+    pub account: AccountId,
+    /// The row's id.
+    pub id: String,
+    /// Why.
+    pub message: String,
+}
+
+/// The whole configuration at one revision. Cheap to clone: accounts are shared.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// The newest revision that is in it.
+    pub revision: u64,
+    accounts: HashMap<AccountId, Arc<AccountCatalog>>,
+    webhooks: HashMap<TriggerId, AccountId>,
+    keys: HashMap<String, (AccountId, Arc<AccessKey>)>,
+}
+
+impl Catalog {
+    /// This catalog with `rows` applied, in the order of their revisions. Rows that cannot be used are left out and told.
+    pub fn with(&self, rows: &[ResourceRow]) -> (Catalog, Vec<CatalogError>) {
+        let mut next = self.clone();
+        let mut errors = Vec::new();
+        for row in rows {
+            next.revision = next.revision.max(row.revision);
+            if let Err(message) = next.apply(row) {
+                let (kind, account, id) = (row.kind, row.account.clone(), row.id.clone());
+                errors.push(CatalogError { kind, account, id, message });
+            }
+        }
+        (next, errors)
+    }
+
+    /// The configuration of `account`.
+    pub fn account(&self, account: &AccountId) -> Option<&Arc<AccountCatalog>> {
+        self.accounts.get(account)
+    }
+
+    /// Every account.
+    pub fn accounts(&self) -> impl Iterator<Item = (&AccountId, &Arc<AccountCatalog>)> {
+        self.accounts.iter()
+    }
+
+    /// The webhook trigger that a public URL names.
+    pub fn webhook(&self, trigger: &TriggerId) -> Option<(&AccountId, &Arc<CompiledTrigger>)> {
+        let account = self.webhooks.get(trigger)?;
+        Some((account, self.accounts.get(account)?.triggers.get(trigger)?))
+    }
+
+    /// The access key with this SHA-256, in hex.
+    pub fn access_key(&self, hash: &str) -> Option<&(AccountId, Arc<AccessKey>)> {
+        self.keys.get(hash)
+    }
+
+    /// The customer, if the account has it.
+    pub fn customer(&self, scope: &Scope) -> Option<&Arc<Customer>> {
+        self.accounts.get(&scope.account)?.customers.get(&scope.customer)
+    }
+
+    /// Whether events of this customer may start executions.
+    pub fn is_active(&self, scope: &Scope) -> bool {
+        self.customer(scope).is_some_and(|customer| customer.status == CustomerStatus::Active)
+    }
+
+    fn apply(&mut self, row: &ResourceRow) -> Result<(), String> {
+        let account = Arc::make_mut(self.accounts.entry(row.account.clone()).or_default());
+        match row.kind {
+            ResourceKind::Account => {}
+            ResourceKind::Customer => {
+                let id = CustomerId::new(&row.id).map_err(|error| error.to_string())?;
+                upsert(&mut account.customers, id, row, parse::<Customer>)?;
+            }
+            ResourceKind::Workflow => apply_workflow(account, row)?,
+            ResourceKind::WorkflowVersion => apply_version(account, row)?,
+            ResourceKind::Deployment => apply_deployment(account, row)?,
+            ResourceKind::Trigger => {
+                let id = TriggerId::new(&row.id).map_err(|error| error.to_string())?;
+                let owner = self.webhooks.entry(id.clone()).or_insert_with(|| row.account.clone());
+                if *owner != row.account {
+                    return Err("another account has a trigger with this id".to_owned());
+                }
+                if row.deleted {
+                    self.webhooks.remove(&id);
+                }
+                upsert(&mut account.triggers, id, row, |row| compile_trigger(parse(row)?).map_err(first_message))?;
+            }
+            ResourceKind::Secret => {
+                let name = row.id.rsplit('/').next().unwrap_or(&row.id).to_owned();
+                upsert(&mut account.secrets, (row.customer.clone(), name), row, parse::<Secret>)?;
+            }
+            ResourceKind::EnvConfig => apply_env_config(account, row)?,
+            ResourceKind::AccessKey => {
+                let key: AccessKey = parse(row)?;
+                if row.deleted {
+                    self.keys.remove(&key.hash);
+                } else {
+                    self.keys.insert(key.hash.clone(), (row.account.clone(), Arc::new(key)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn first_message(errors: Vec<fastn_contract::error::FieldError>) -> String {
+    errors.into_iter().next().map(|error| format!("{}: {}", error.path, error.message)).unwrap_or_default()
+}
+
+fn parse<T: serde::de::DeserializeOwned>(row: &ResourceRow) -> Result<T, String> {
+    serde_json::from_str(&row.body).map_err(|error| error.to_string())
+}
+
+fn upsert<K: std::hash::Hash + Eq, V>(
+    map: &mut HashMap<K, Arc<V>>,
+    key: K,
+    row: &ResourceRow,
+    read: impl FnOnce(&ResourceRow) -> Result<V, String>,
+) -> Result<(), String> {
+    if row.deleted {
+        map.remove(&key);
+    } else {
+        map.insert(key, Arc::new(read(row)?));
+    }
+    Ok(())
+}
+
+fn workflow_entry<'a>(account: &'a mut AccountCatalog, id: &str) -> Result<&'a mut WorkflowEntry, String> {
+    let id = WorkflowId::new(id).map_err(|error| error.to_string())?;
+    let entry = account.workflows.entry(id.clone()).or_insert_with(|| {
+        let spec = Workflow {
+            id: id.as_str().to_owned(),
+            name: String::new(),
+            description: String::new(),
+            tier: Default::default(),
+            timeout_ms: None,
+            escalate_on_timeout: false,
+            status: Switch::Disabled,
+            retry: None,
+        };
+        Arc::new(WorkflowEntry { spec, versions: BTreeMap::new(), deployments: HashMap::new() })
+    });
+    Ok(Arc::make_mut(entry))
+}
+
+fn apply_workflow(account: &mut AccountCatalog, row: &ResourceRow) -> Result<(), String> {
+    if row.deleted {
+        account.workflows.remove(&WorkflowId::new(&row.id).map_err(|error| error.to_string())?);
+        return Ok(());
+    }
+    workflow_entry(account, &row.id)?.spec = parse(row)?;
+    Ok(())
+}
+
+fn apply_version(account: &mut AccountCatalog, row: &ResourceRow) -> Result<(), String> {
+    let version: WorkflowVersion = parse(row)?;
+    let known = account.workflows.keys().any(|id| id.as_str() == version.workflow);
+    if row.deleted && !known {
+        return Ok(());
+    }
+    let entry = workflow_entry(account, &version.workflow)?;
+    if row.deleted {
+        entry.versions.remove(&version.version);
+    } else {
+        entry.versions.insert(version.version, Arc::new(version));
+    }
+    Ok(())
+}
+
+fn apply_deployment(account: &mut AccountCatalog, row: &ResourceRow) -> Result<(), String> {
+    let deployment: Deployment = parse(row)?;
+    let environment = EnvironmentId::new(&deployment.environment).map_err(|error| error.to_string())?;
+    let entry = workflow_entry(account, &deployment.workflow)?;
+    if row.deleted {
+        entry.deployments.remove(&environment);
+    } else {
+        entry.deployments.insert(environment, deployment.version);
+    }
+    Ok(())
+}
+
+fn apply_env_config(account: &mut AccountCatalog, row: &ResourceRow) -> Result<(), String> {
+    let config: EnvConfig = parse(row)?;
+    let environment = EnvironmentId::new(&config.environment).map_err(|error| error.to_string())?;
+    let key = (environment, config.key);
+    if row.deleted {
+        account.env_config.remove(&key);
+    } else {
+        account.env_config.insert(key, Arc::from(config.value.to_string()));
+    }
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! The seam: configuration and activity in SQL, whatever is behind it.
+//!
+//! Every method takes the account and customer it is bound to (a [`Reach`] or a [`Scope`]), except the two that serve the
+//! node itself: the change feed and the projector's batch.
+
+use async_trait::async_trait;
+use fastn_contract::activity::{
+    DeadLetterStatus, DeadLetterView, EventStatus, EventView, ExecutionStatus, ExecutionView, Origin,
+};
+use fastn_contract::page::Page;
+use fastn_domain::catalog::{ResourceKind, ResourceRow};
+use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId};
+use fastn_domain::journal::OpRecord;
+use fastn_domain::scope::{Reach, Scope};
+use fastn_domain::time::Timestamp;
+
+use crate::projection::ProjectionBatch;
+
+/// Whether a failed operation may have happened all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did not happen and will not.
+    NotDone,
+    /// It may have happened.
+    Unknown,
+}
+
+/// What went wrong. Decisions read this, never a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreErrorKind {
+    /// The row is not there, or not within reach.
+    NotFound,
+    /// The row exists already, or has another version than expected.
+    Conflict,
+    /// A cursor that this store did not make, or not for this list.
+    BadCursor,
+    /// The database is busy or away; trying again later helps.
+    Unavailable,
+    /// No space is left on the device.
+    Full,
+    /// The schema is newer than this program.
+    SchemaNewer,
+    /// What is stored does not read back.
+    Corrupt,
+    /// Anything else that the database says.
+    Database,
+}
+
+/// A failed store operation.
+#[derive(Debug, thiserror::Error)]
+#[error("{operation} {context}: {message}")]
+pub struct StoreError {
+    /// See [`StoreErrorKind`].
+    pub kind: StoreErrorKind,
+    /// See [`Outcome`].
+    pub outcome: Outcome,
+    /// The operation attempted, e.g. `put trigger`.
+    pub operation: &'static str,
+    /// On what.
+    pub context: String,
+    /// What happened and what to do.
+    pub message: String,
+    /// The driver's error.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The result of a store operation.
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// What a write expects to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Anything, or nothing.
+    Any,
+    /// Nothing: the row is new. A deleted row counts as nothing.
+    New,
+    /// This version.
+    Version(u64),
+}
+
+/// A write of one resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResourceWrite {
+    /// What it is.
+    pub kind: ResourceKind,
+    /// The one customer it belongs to, if it does.
+    pub customer: Option<CustomerId>,
+    /// Unique within kind and account.
+    pub id: String,
+    /// The body as JSON text; `None` deletes.
+    pub body: Option<String>,
+    /// What it expects to find.
+    pub expect: Expect,
+}
+
+/// Where a list goes on, and how far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The cursor of the page before.
+    pub cursor: Option<String>,
+    /// Most rows; see the contract's limits.
+    pub limit: u32,
+}
+
+/// Which events a list shows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventFilter {
+    /// By what admission made of them.
+    pub status: Option<EventStatus>,
+    /// By where they came from.
+    pub origin: Option<Origin>,
+    /// By CloudEvents type.
+    pub kind: Option<String>,
+    /// By webhook trigger.
+    pub trigger: Option<String>,
+    /// Received at or after.
+    pub since: Option<Timestamp>,
+    /// Received before.
+    pub until: Option<Timestamp>,
+}
+
+/// Which executions a list shows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExecutionFilter {
+    /// By where they stand.
+    pub status: Option<ExecutionStatus>,
+    /// By workflow.
+    pub workflow: Option<String>,
+    /// By trigger.
+    pub trigger: Option<String>,
+    /// By the event that started them.
+    pub event_id: Option<String>,
+    /// Admitted at or after.
+    pub since: Option<Timestamp>,
+    /// Admitted before.
+    pub until: Option<Timestamp>,
+}
+
+/// What a replay needs of a finished execution, beside its view.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplaySource {
+    /// The customer.
+    pub scope: Scope,
+    /// Its view with input.
+    pub view: ExecutionView,
+    /// The input as JSON text.
+    pub input: String,
+    /// The headers, as JSON text of `[{name, value}]`.
+    pub headers: String,
+    /// The event's type, source and time.
+    pub event_kind: String,
+    /// See `event_kind`.
+    pub event_source: String,
+    /// See `event_kind`.
+    pub event_time: Timestamp,
+    /// Every successful result, in order.
+    pub results: Vec<OpRecord>,
+}
+
+/// The stored answer to a write that carried an idempotency key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RememberedAnswer {
+    /// A hash of the request: the same key with another request is a conflict.
+    pub fingerprint: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
+/// Configuration and activity.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Writes resources of one account in one transaction, all or none, and returns the new rows. Each changed row gets
+    /// a revision above every earlier one. Writing an equal body to an existing row changes nothing and returns it as it is.
+    async fn write(&self, account: &AccountId, writes: Vec<ResourceWrite>) -> StoreResult<Vec<ResourceRow>>;
+
+    /// One resource; `None` when it is not there, deleted, or out of reach.
+    async fn resource(&self, reach: &Reach, kind: ResourceKind, id: &str) -> StoreResult<Option<ResourceRow>>;
+
+    /// Resources of one kind by id, deleted ones left out. A customer's reach sees its own rows and the account's.
+    async fn resources(&self, reach: &Reach, kind: ResourceKind, page: &PageRequest) -> StoreResult<Page<ResourceRow>>;
+
+    /// The feed, for the node itself: rows of every account with a revision above `after`, oldest first, deleted ones
+    /// included.
+    async fn changes(&self, after: u64, limit: u32) -> StoreResult<Vec<ResourceRow>>;
+
+    /// Events, newest first, without payloads.
+    async fn events(&self, reach: &Reach, filter: &EventFilter, page: &PageRequest) -> StoreResult<Page<EventView>>;
+
+    /// One event with its payload. With an account's reach the newest of that id.
+    async fn event(&self, reach: &Reach, id: &EventId) -> StoreResult<Option<EventView>>;
+
+    /// Executions, newest first, without input, output, steps and logs.
+    async fn executions(
+        &self,
+        reach: &Reach,
+        filter: &ExecutionFilter,
+        page: &PageRequest,
+    ) -> StoreResult<Page<ExecutionView>>;
+
+    /// One execution with everything.
+    async fn execution(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ExecutionView>>;
+
+    /// What a replay needs.
+    async fn replay_source(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ReplaySource>>;
+
+    /// Dead letters, newest first.
+    async fn dead_letters(
+        &self,
+        reach: &Reach,
+        status: Option<DeadLetterStatus>,
+        workflow: Option<&str>,
+        page: &PageRequest,
+    ) -> StoreResult<Page<DeadLetterView>>;
+
+    /// One dead letter.
+    async fn dead_letter(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<DeadLetterView>>;
+
+    /// Remembers the answer to a write under its idempotency key for a day. If the key is there already, keeps and
+    /// returns what is there.
+    async fn remember(
+        &self,
+        reach: &Reach,
+        key: &str,
+        answer: RememberedAnswer,
+    ) -> StoreResult<Option<RememberedAnswer>>;
+
+    /// The remembered answer.
+    async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>>;
+
+    /// For the projector: the journal offset from which `partition` is not projected yet.
+    async fn projected(&self, partition: u32) -> StoreResult<u64>;
+
+    /// For the projector: applies a batch and its positions in one transaction. A batch whose positions do not follow
+    /// what is stored is refused as a conflict and changes nothing, so that two projectors cannot double a row.
+    async fn project(&self, batch: ProjectionBatch) -> StoreResult<()>;
+
+    /// For `fastn rebuild`: empties the activity tables and forgets the projector's positions, in one transaction.
+    async fn reset_activity(&self) -> StoreResult<()>;
+
+    /// Closes the connections.
+    async fn close(&self);
+}

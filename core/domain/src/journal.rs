@@ -33,7 +33,7 @@ pub enum JournalRecord {
     DedupSnapshot(DedupSnapshot),
     /// Part of `fastn.state`, said again.
     StateSnapshot(StateSnapshot),
-    /// How far events were admitted, said again.
+    /// Recovery may start later than before.
     Checkpoint(Checkpoint),
 }
 
@@ -367,8 +367,10 @@ pub struct Snapshot {
     pub at: Timestamp,
     /// The customer.
     pub scope: Scope,
-    /// How it started, its input included.
+    /// How it started. Its input is the data of the event at `event_offset`, unless `start.origin` says it again.
     pub start: NewExecution,
+    /// The event that started it; it orders the executions of a sequential trigger.
+    pub event_offset: Option<u64>,
     /// When it was admitted.
     pub admitted: Timestamp,
     /// Where it stands.
@@ -415,7 +417,11 @@ pub struct StateSnapshot {
     pub entries: Vec<StateWrite>,
 }
 
-/// How far events were admitted, said again.
+/// Everything live was said again since `recover_from`: recovery may start there.
+///
+/// It is appended to the journal, and once durable there, to `control[p]` with `journal_offset` set, where recovery finds
+/// it. A reader that meets a newer claim between `recover_from` and `journal_offset` holds a zombie's checkpoint, and takes
+/// the one before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// See [`Epoch`].
@@ -424,4 +430,8 @@ pub struct Checkpoint {
     pub at: Timestamp,
     /// The first offset of `events[p]` that was not admitted yet.
     pub events_next: u64,
+    /// The journal offset from which reading rebuilds all that is live.
+    pub recover_from: u64,
+    /// The offset of this record in the journal; set in `control[p]` only.
+    pub journal_offset: Option<u64>,
 }

@@ -169,8 +169,10 @@ pub struct Inline {
     pub event_kind: String,
     /// `ctx.event.source`
     pub event_source: String,
-    /// `ctx.event.time`, and where the execution's clock starts.
+    /// `ctx.event.time`
     pub event_time: Timestamp,
+    /// Where the execution's clock starts.
+    pub clock: Timestamp,
     /// What caused it.
     pub triggered_by: Origin,
     /// Headers.
@@ -340,6 +342,8 @@ pub struct Finished {
     pub execution: ExecutionId,
     /// The customer.
     pub scope: Scope,
+    /// The execution that invoked it. If that one waits, this record is its result: nothing else need be written.
+    pub parent: Option<Parent>,
     /// Completed, failed, timeout or cancelled.
     pub status: ExecutionStatus,
     /// Attempts made.

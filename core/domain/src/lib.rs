@@ -8,6 +8,7 @@ pub mod journal;
 pub mod partition;
 pub mod path;
 pub mod retry;
+pub mod route;
 pub mod scope;
 pub mod time;
 

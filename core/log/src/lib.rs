@@ -2,8 +2,11 @@
 //!
 //! `fjall` lives here and nowhere else. Everything above speaks [`Log`] and the typed records of the codec.
 
+mod embedded;
+mod observe;
 mod seam;
 
+pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use seam::{
     Appended, Bounds, Log, LogError, LogErrorKind, LogResult, Membership, Offset, Outcome, Partition, Record,
     StoredRecord, Topic,

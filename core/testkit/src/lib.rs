@@ -1,1 +1,8 @@
 //! Suites and fakes that the tests of every crate share.
+
+pub mod faulty_log;
+pub mod log_suite;
+pub mod memory_log;
+
+pub use faulty_log::{FaultyLog, Odds};
+pub use memory_log::MemoryLog;

@@ -2,6 +2,7 @@
 //!
 //! `fjall` lives here and nowhere else. Everything above speaks [`Log`] and the typed records of the codec.
 
+pub mod codec;
 mod embedded;
 mod observe;
 mod seam;

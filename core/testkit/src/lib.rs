@@ -1,5 +1,6 @@
 //! Suites and fakes that the tests of every crate share.
 
+pub mod append_bench;
 pub mod faulty_log;
 pub mod log_suite;
 pub mod memory_log;

@@ -242,10 +242,7 @@ impl Committer {
             let Some(slot) = fullest else { return };
             let bytes = std::mem::take(&mut self.heads[slot].unflushed_bytes);
             self.unflushed_bytes -= bytes;
-            if let Err(failure) = self.shared.with_engine(|engine| engine.flush(slot)) {
-                // The next commit meets the same trouble and says so to those who wait for it.
-                observe::background_failed("flush a partition", &failure.message);
-            }
+            self.shared.janitor.flush(slot);
         }
     }
 }

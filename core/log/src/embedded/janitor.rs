@@ -1,7 +1,7 @@
-//! Trims in the background: remembers the marks, drops the tables that are behind them, and keeps the disk gauge.
+//! The housework that neither a caller nor the committer shall wait for: starting flushes (which deletes journals that are
+//! done with), dropping tables that were trimmed away, and keeping the disk gauge.
 //!
-//! Trimming moves a number in memory and wakes this thread, so that neither the caller nor the committer waits for files
-//! to go away. Requests that come while it works are taken together.
+//! Trimming itself moves a number in memory. Requests that come while this thread works are taken together.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::observe;
 /// The gauge's resolution, and how soon a failed trim is tried again.
 const ROUND_SECONDS: u64 = 10;
 
-/// Which partitions were trimmed since the last round.
+/// What there is to do.
 #[derive(Default)]
 pub(crate) struct Requests {
     state: Mutex<State>,
@@ -21,8 +21,21 @@ pub(crate) struct Requests {
 
 #[derive(Default)]
 struct State {
-    trimmed: Vec<usize>,
+    work: Work,
     closed: bool,
+}
+
+/// Partitions, by what they need.
+#[derive(Default)]
+struct Work {
+    trimmed: Vec<usize>,
+    to_flush: Vec<usize>,
+}
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        self.trimmed.is_empty() && self.to_flush.is_empty()
+    }
 }
 
 impl Requests {
@@ -30,10 +43,21 @@ impl Requests {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Asks to free what lies before a partition's start.
     pub(crate) fn trimmed(&self, slot: usize) {
+        self.ask(|work| &mut work.trimmed, slot);
+    }
+
+    /// Asks to write a partition's buffered frames into a table.
+    pub(crate) fn flush(&self, slot: usize) {
+        self.ask(|work| &mut work.to_flush, slot);
+    }
+
+    fn ask(&self, list: fn(&mut Work) -> &mut Vec<usize>, slot: usize) {
         let mut state = self.lock();
-        if !state.trimmed.contains(&slot) {
-            state.trimmed.push(slot);
+        let slots = list(&mut state.work);
+        if !slots.contains(&slot) {
+            slots.push(slot);
         }
         drop(state);
         self.ready.notify_one();
@@ -44,28 +68,34 @@ impl Requests {
         self.ready.notify_one();
     }
 
-    /// The next round's partitions, maybe none; `None` once closed.
-    fn next(&self) -> Option<Vec<usize>> {
+    /// The next round's work, maybe none; `None` once closed.
+    fn next(&self) -> Option<Work> {
         let state = self.lock();
-        let idle = |state: &mut State| state.trimmed.is_empty() && !state.closed;
+        let idle = |state: &mut State| state.work.is_empty() && !state.closed;
         let round = Duration::from_secs(ROUND_SECONDS);
         let (mut state, _) = self.ready.wait_timeout_while(state, round, idle).unwrap_or_else(PoisonError::into_inner);
-        if state.closed && state.trimmed.is_empty() { None } else { Some(std::mem::take(&mut state.trimmed)) }
+        if state.closed && state.work.is_empty() { None } else { Some(std::mem::take(&mut state.work)) }
     }
 }
 
 /// Runs until the requests are closed and done.
 pub(crate) fn run(shared: &Arc<Shared>) {
     let mut unfinished: Vec<usize> = Vec::new();
-    while let Some(mut slots) = shared.janitor.next() {
-        slots.append(&mut unfinished);
-        slots.sort_unstable();
-        slots.dedup();
-        if !slots.is_empty()
-            && let Err(failure) = trim(shared, &slots)
+    while let Some(mut work) = shared.janitor.next() {
+        for slot in work.to_flush {
+            if let Err(failure) = shared.with_engine(|engine| engine.flush(slot)) {
+                // The next commit meets the same trouble and says so to those who wait for it.
+                observe::background_failed("flush a partition", &failure.message);
+            }
+        }
+        work.trimmed.append(&mut unfinished);
+        work.trimmed.sort_unstable();
+        work.trimmed.dedup();
+        if !work.trimmed.is_empty()
+            && let Err(failure) = trim(shared, &work.trimmed)
         {
             observe::background_failed("free trimmed records", &failure.message);
-            unfinished = slots;
+            unfinished = work.trimmed;
         }
         if let Ok(bytes) = shared.with_engine(|engine| Ok(engine.disk_bytes())) {
             observe::disk(&shared.meters, bytes);

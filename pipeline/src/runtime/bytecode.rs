@@ -23,10 +23,10 @@ const PRELUDE: &str = concat!(
     "\nreturn { setup, run, deliver, next }; })"
 );
 
-/// The name under which the prelude's own frames appear in stack traces, so that they can be left out.
-pub(crate) const PRELUDE_NAME: &str = "fastn:prelude";
+/// The name that the prelude's own syntax errors show. Its bytecode carries no positions, to keep sandboxes small.
+const PRELUDE_NAME: &str = "fastn:prelude";
 
-/// What is compiled.
+/// What is compiled: a module keeps the positions that stack traces need, a script does not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Script,
@@ -58,7 +58,8 @@ pub(crate) fn compile(source: &str, name: &str, kind: Kind) -> Result<Vec<u8>, T
         let kind = if kind == Kind::Module { qjs::JS_EVAL_TYPE_MODULE } else { qjs::JS_EVAL_TYPE_GLOBAL };
         let flags = (kind | qjs::JS_EVAL_FLAG_COMPILE_ONLY) as c_int;
         let value = qjs::JS_Eval(ctx, text.as_ptr(), source.len() as qjs::size_t, name.as_ptr(), flags);
-        let result = if qjs::JS_IsException(value) { Err(take_exception(ctx)) } else { write(ctx, value) };
+        let strip = if kind == qjs::JS_EVAL_TYPE_MODULE { 0 } else { qjs::JS_WRITE_OBJ_STRIP_DEBUG };
+        let result = if qjs::JS_IsException(value) { Err(take_exception(ctx)) } else { write(ctx, value, strip) };
         qjs::JS_FreeValue(ctx, value);
         qjs::JS_FreeContext(ctx);
         qjs::JS_FreeRuntime(rt);
@@ -66,10 +67,10 @@ pub(crate) fn compile(source: &str, name: &str, kind: Kind) -> Result<Vec<u8>, T
     }
 }
 
-unsafe fn write(ctx: *mut qjs::JSContext, value: qjs::JSValue) -> Result<Vec<u8>, Thrown> {
+unsafe fn write(ctx: *mut qjs::JSContext, value: qjs::JSValue, strip: u32) -> Result<Vec<u8>, Thrown> {
     unsafe {
         let mut len = 0;
-        let flags = (qjs::JS_WRITE_OBJ_BYTECODE | qjs::JS_WRITE_OBJ_STRIP_SOURCE) as c_int;
+        let flags = (qjs::JS_WRITE_OBJ_BYTECODE | qjs::JS_WRITE_OBJ_STRIP_SOURCE | strip) as c_int;
         let bytes = qjs::JS_WriteObject(ctx, &mut len, value, flags);
         if bytes.is_null() {
             return Err(take_exception(ctx));

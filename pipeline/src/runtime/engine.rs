@@ -94,7 +94,7 @@ impl Engine {
     }
 
     /// The present sandbox as an image.
-    pub(crate) fn save(&self) -> Image {
+    pub(crate) fn save(&mut self) -> Image {
         self.region.save(&self.template)
     }
 

@@ -3,7 +3,7 @@
 //! Everything QuickJS allocates on a thread comes out of one `Region`. Between two slices a machine holds no pointer into
 //! any other memory that changes, so the bytes of the region *are* the machine: copying them out parks a sandbox, copying
 //! them back to the same addresses continues it, and copying a prepared image (the template: runtime, context, prelude)
-//! starts a fresh one without running a line of set-up. An image keeps only the blocks that differ from the template.
+//! starts a fresh one without running a line of set-up. An image keeps only the pieces that differ from the template.
 //!
 //! Layout, from the base address:
 //!
@@ -22,15 +22,20 @@ use std::ptr;
 
 use rquickjs::qjs;
 
-/// Bytes compared and kept as one piece of an image. Smaller pieces make waiting sandboxes smaller and copying slower.
-const IMAGE_BLOCK_BYTES: usize = 512;
+/// Bytes kept as one piece of an image: a cache line, because most of what a sandbox changes in the template are
+/// reference counts scattered over it.
+const PIECE_BYTES: usize = 64;
+/// Bytes compared at once when looking for changed pieces.
+const STRIDE_BYTES: usize = 1024;
 const ALIGN: usize = 16;
 const BLOCK_HEADER_BYTES: usize = 16;
-/// Size classes: steps of 64 bytes up to 1 KiB, then eight per doubling up to the largest region.
+/// Size classes: steps of 64 bytes up to 8 KiB (QuickJS's arenas are of just under 4 KiB), then eight per doubling up to
+/// the largest region.
 const LINEAR_STEP_BYTES: usize = 64;
-const LINEAR_MAX_BYTES: usize = 1024;
+const LINEAR_MAX_BYTES: usize = 1 << LINEAR_DOUBLINGS;
+const LINEAR_DOUBLINGS: usize = 13;
 const LINEAR_CLASSES: usize = LINEAR_MAX_BYTES / LINEAR_STEP_BYTES;
-const DOUBLINGS: usize = 30;
+const DOUBLINGS: usize = 27;
 const CLASSES: usize = LINEAR_CLASSES + DOUBLINGS * 8;
 /// A request may be served from a class up to this many above its own before new memory is taken.
 const CLASS_SEARCH: usize = 4;
@@ -57,25 +62,35 @@ pub(crate) struct Region {
     len: usize,
     /// Highest `top` since the tail was last given back.
     touched: usize,
+    /// The pieces of the template's part that differ from it; none if that is not known.
+    changed: Option<Vec<u32>>,
 }
 
 /// What a machine looked like between two slices, as its difference from a template.
 pub(crate) struct Image {
-    top: usize,
-    blocks: Vec<u32>,
+    /// Pieces of the template's part that differ from it, by their number.
+    pieces: Vec<u32>,
+    /// Those pieces, then everything above the template.
     bytes: Vec<u8>,
 }
 
 impl Image {
     /// Memory that this image holds.
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len() + self.blocks.len() * size_of::<u32>()
+        self.bytes.len() + self.pieces.len() * size_of::<u32>()
     }
 }
 
-/// The complete bytes of a region, from which others start.
+/// The complete bytes of a region, a whole number of strides, from which others start.
 pub(crate) struct Template {
     bytes: Vec<u8>,
+}
+
+impl Template {
+    fn piece(&self, number: u32) -> &[u8] {
+        let at = number as usize * PIECE_BYTES;
+        &self.bytes[at..at + PIECE_BYTES]
+    }
 }
 
 impl Region {
@@ -95,7 +110,7 @@ impl Region {
         if base == libc::MAP_FAILED {
             return Err(std::io::Error::last_os_error());
         }
-        let region = Self { base: base.cast(), len, touched: 0 };
+        let region = Self { base: base.cast(), len, touched: 0, changed: None };
         // SAFETY: the mapping is zeroed, page-aligned and larger than the header.
         unsafe {
             let header = region.header();
@@ -140,7 +155,10 @@ impl Region {
 
     /// Keeps the present contents as the image that others start from.
     pub(crate) fn template(&self) -> Template {
-        Template { bytes: self.bytes(0, self.top()).to_vec() }
+        let top = self.top().next_multiple_of(STRIDE_BYTES);
+        // SAFETY: as in `top`; a few more bytes below the limit count as used.
+        unsafe { (*self.header()).top = top };
+        Template { bytes: self.bytes(0, top).to_vec() }
     }
 
     /// Starts afresh from `template`.
@@ -150,39 +168,49 @@ impl Region {
         if self.touched > keep {
             self.give_back(keep);
         }
-        self.bytes_mut(0, template.bytes.len()).copy_from_slice(&template.bytes);
+        match self.changed.take() {
+            Some(pieces) => pieces.iter().for_each(|&piece| self.write_piece(piece, template.piece(piece))),
+            None => self.bytes_mut(0, template.bytes.len()).copy_from_slice(&template.bytes),
+        }
     }
 
     /// Keeps the present contents as their difference from `template`.
-    pub(crate) fn save(&self, template: &Template) -> Image {
-        let top = self.top();
-        let mut image = Image { top, blocks: Vec::with_capacity(64), bytes: Vec::with_capacity(32 << 10) };
-        let mut at = 0;
-        while at < top {
-            let end = (at + IMAGE_BLOCK_BYTES).min(top);
-            let now = self.bytes(at, end);
-            if template.bytes.get(at..end) != Some(now) {
-                image.blocks.push((at / IMAGE_BLOCK_BYTES) as u32);
-                image.bytes.extend_from_slice(now);
+    pub(crate) fn save(&mut self, template: &Template) -> Image {
+        let (shared, top) = (template.bytes.len(), self.top());
+        let mut pieces = Vec::with_capacity(512);
+        let strides = self.bytes(0, shared).chunks_exact(STRIDE_BYTES).zip(template.bytes.chunks_exact(STRIDE_BYTES));
+        for (index, (now, then)) in strides.enumerate() {
+            if now != then {
+                let first = (index * (STRIDE_BYTES / PIECE_BYTES)) as u32;
+                let both = now.chunks_exact(PIECE_BYTES).zip(then.chunks_exact(PIECE_BYTES));
+                pieces.extend((first..).zip(both).filter(|(_, (now, then))| now != then).map(|(piece, _)| piece));
             }
-            at = end;
         }
-        image.bytes.shrink_to_fit();
-        image.blocks.shrink_to_fit();
-        image
+        let mut bytes = Vec::with_capacity(pieces.len() * PIECE_BYTES + top - shared);
+        for &piece in &pieces {
+            let at = piece as usize * PIECE_BYTES;
+            bytes.extend_from_slice(self.bytes(at, at + PIECE_BYTES));
+        }
+        bytes.extend_from_slice(self.bytes(shared, top));
+        self.changed = Some(pieces.clone());
+        pieces.shrink_to_fit();
+        Image { pieces, bytes }
     }
 
     /// Continues from `image`, which was saved from this region over the same template.
     pub(crate) fn load(&mut self, template: &Template, image: &Image) {
         self.reset(template);
-        let mut from = 0;
-        for &block in &image.blocks {
-            let at = block as usize * IMAGE_BLOCK_BYTES;
-            let end = (at + IMAGE_BLOCK_BYTES).min(image.top);
-            let len = end - at;
-            self.bytes_mut(at, end).copy_from_slice(&image.bytes[from..from + len]);
-            from += len;
+        let (changed, tail) = image.bytes.split_at(image.pieces.len() * PIECE_BYTES);
+        for (&piece, bytes) in image.pieces.iter().zip(changed.chunks_exact(PIECE_BYTES)) {
+            self.write_piece(piece, bytes);
         }
+        let shared = template.bytes.len();
+        self.bytes_mut(shared, shared + tail.len()).copy_from_slice(tail);
+    }
+
+    fn write_piece(&mut self, piece: u32, bytes: &[u8]) {
+        let at = piece as usize * PIECE_BYTES;
+        self.bytes_mut(at, at + PIECE_BYTES).copy_from_slice(bytes);
     }
 
     /// Returns the memory above `keep` to the system; the addresses stay reserved.
@@ -227,7 +255,7 @@ fn class_of(bytes: usize) -> (usize, usize) {
     let doubling = (usize::BITS - 1 - (bytes - 1).leading_zeros()) as usize; // 2^doubling < bytes <= 2^(doubling+1)
     let step = (1usize << doubling) / 8;
     let eighth = (bytes - (1 << doubling)).div_ceil(step);
-    let class = LINEAR_CLASSES + (doubling - 10) * 8 + eighth - 1;
+    let class = LINEAR_CLASSES + (doubling - LINEAR_DOUBLINGS) * 8 + eighth - 1;
     (class, (1 << doubling) + eighth * step)
 }
 
@@ -341,7 +369,7 @@ unsafe extern "C" fn heap_usable_size(payload: *const c_void) -> qjs::size_t {
 mod tests {
     use super::*;
 
-    /// Property: a size class always holds the bytes it is chosen for, wastes at most an eighth above 1 KiB, and a block's
+    /// Property: a size class always holds the bytes it is chosen for, wastes at most an eighth above 8 KiB, and a block's
     /// capacity maps back to its own class.
     #[test]
     fn classes_fit_and_are_stable() {

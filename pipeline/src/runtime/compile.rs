@@ -19,7 +19,7 @@ use super::bytecode::{self, Kind};
 use super::source_map::{Position, Positions};
 
 /// Longest source that is accepted.
-pub const SOURCE_BYTES_MAX: usize = 512 << 10;
+pub const SOURCE_BYTES_MAX: usize = 256 << 10;
 /// Address space for the stack of the compiling thread. The parser recurses once per level of nesting, and a source of
 /// `SOURCE_BYTES_MAX` may be one single nest; memory is taken only as deep as it goes.
 const COMPILE_STACK_BYTES: usize = 2 << 30;
@@ -147,6 +147,7 @@ fn compile_here(source: &str, name: &str) -> Result<Program, CompileError> {
     let options = CodegenOptions {
         comments: CommentOptions::disabled(),
         source_map_path: Some(Path::new(name).to_path_buf()),
+        indent_width: 0, // the indentation of a deep nest would grow with the square of its depth
         ..CodegenOptions::default()
     };
     let generated = Codegen::new().with_options(options).build(&program);

@@ -24,8 +24,6 @@ pub(crate) const THREAD_STACK_BYTES: usize = 4 << 20;
 const GC_START_BYTES: usize = 4 << 20;
 /// Jobs that a stopped sandbox may still run, so that the error can reach the workflow's own promise and name its line.
 const JOBS_AFTER_STOP_MAX: usize = 64;
-/// Address space kept for one region beyond twice its memory limit (freed blocks of other sizes may lie between live ones).
-const REGION_SLACK_BYTES: usize = 16 << 20;
 
 /// Why an engine could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -71,13 +69,13 @@ pub(crate) struct Engine {
 impl Engine {
     /// Builds a machine whose sandboxes may each hold `memory_bytes_max`.
     pub(crate) fn new(memory_bytes_max: usize) -> Result<Self, EngineError> {
-        let bytes = memory_bytes_max.saturating_mul(2) + REGION_SLACK_BYTES;
+        let bytes = memory_bytes_max.next_multiple_of(4096);
         let region = Region::reserve(bytes).map_err(|source| EngineError::Reserve { bytes, source })?;
         let mut host = Box::<Host>::default();
         host.cpu_deadline_ns = u64::MAX;
         let code = bytecode::prelude().map_err(|thrown| EngineError::Prelude(thrown.message.clone()))?;
         // SAFETY: the region and the host outlive the runtime, which is only ever used by this thread.
-        let (rt, ctx, entry) = unsafe { boot(&region, &mut host, memory_bytes_max, code) }
+        let (rt, ctx, entry) = unsafe { boot(&region, &mut host, code) }
             .map_err(|thrown| EngineError::Prelude(format!("{}\n{}", thrown.message, thrown.stack)))?;
         let template = region.template();
         Ok(Self { rt, ctx, entry, template, host, region })
@@ -109,7 +107,7 @@ impl Engine {
         self.region.top()
     }
 
-    /// Whether the present sandbox has ever been refused memory by the region.
+    /// Whether the present sandbox has ever asked for more memory than it may have.
     pub(crate) fn refused(&self) -> bool {
         self.region.refused() > 0
     }
@@ -167,23 +165,29 @@ impl Engine {
         }
     }
 
-    /// Runs the job queue until it is empty, or until the slice is stopped.
-    pub(crate) fn run_jobs(&mut self) {
-        let mut after_stop = 0;
+    /// Runs the job queue until it is empty, or until the slice is stopped. Gives the exception that stopped it, if one
+    /// came out.
+    pub(crate) fn run_jobs(&mut self) -> Option<Thrown> {
+        let (mut after_stop, mut stopped) = (0, None);
         // SAFETY: as in `begin`.
         unsafe {
             self.enter();
             loop {
                 let mut ctx = ptr::null_mut();
                 match qjs::JS_ExecutePendingJob(self.rt, &mut ctx) {
-                    0 => return,
+                    0 => return stopped,
                     1 => {}
-                    _ => qjs::JS_FreeValue(self.ctx, qjs::JS_GetException(self.ctx)),
+                    _ => {
+                        let thrown = take_exception(self.ctx);
+                        if self.host.interrupted && stopped.is_none() {
+                            stopped = Some(thrown);
+                        }
+                    }
                 }
                 if self.host.interrupted {
                     after_stop += 1;
                     if after_stop > JOBS_AFTER_STOP_MAX {
-                        return;
+                        return stopped;
                     }
                 }
             }
@@ -250,7 +254,7 @@ pub(crate) unsafe fn take_exception(ctx: *mut qjs::JSContext) -> Thrown {
 type Booted = (*mut qjs::JSRuntime, *mut qjs::JSContext, Entry);
 
 /// Makes the runtime, a context with the intrinsics that are deterministic, and the prelude.
-unsafe fn boot(region: &Region, host: &mut Host, memory: usize, code: &[u8]) -> Result<Booted, Thrown> {
+unsafe fn boot(region: &Region, host: &mut Host, code: &[u8]) -> Result<Booted, Thrown> {
     unsafe {
         let rt = qjs::JS_NewRuntime2(&ALLOCATOR, region.opaque());
         if rt.is_null() {
@@ -287,7 +291,6 @@ unsafe fn boot(region: &Region, host: &mut Host, memory: usize, code: &[u8]) -> 
             qjs::JS_FreeValue(ctx, value);
         }
         qjs::JS_RunGC(rt);
-        qjs::JS_SetMemoryLimit(rt, memory as qjs::size_t);
         Ok((rt, ctx, entry))
     }
 }

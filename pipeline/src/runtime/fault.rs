@@ -33,7 +33,7 @@ struct Failure {
 
 impl Failure {
     fn kind(&self) -> ErrorKind {
-        if self.name == "InternalError" && self.message.contains("out of memory") {
+        if self.name == "InternalError" && ["out of memory", "string too long"].contains(&self.message.as_str()) {
             return ErrorKind::Memory;
         }
         match (self.hint.as_deref(), self.retryable) {
@@ -73,15 +73,19 @@ pub(crate) fn of_thrown(thrown: &Thrown, program: &Program, secrets: &Secrets) -
     located(kind, name.to_owned(), message.to_owned(), &thrown.stack, program, secrets)
 }
 
-/// An error that the machine itself raises, with the position found in `json`, if the workflow got to describe it.
-pub(crate) fn of_limit(kind: ErrorKind, message: String, json: Option<&str>, program: &Program) -> WorkflowError {
-    let stack = json.and_then(|json| serde_json::from_str::<Failure>(json).ok()).and_then(|f| f.stack);
-    let name = match kind {
-        ErrorKind::Cpu => "CpuLimitError",
-        ErrorKind::Memory => "MemoryLimitError",
-        _ => "Error",
-    };
-    located(kind, name.into(), message, &stack.unwrap_or_default(), program, &Secrets::default())
+/// An error that the machine itself raises. Its position is found in `stack`, or in `json` if the workflow got to describe
+/// what happened.
+pub(crate) fn of_limit(
+    kind: ErrorKind,
+    message: String,
+    json: Option<&str>,
+    stack: Option<&str>,
+    program: &Program,
+) -> WorkflowError {
+    let told = json.and_then(|json| serde_json::from_str::<Failure>(json).ok()).and_then(|f| f.stack);
+    let stack = told.as_deref().or(stack).unwrap_or_default();
+    let name = if kind == ErrorKind::Cpu { "CpuLimitError" } else { "Error" };
+    located(kind, name.into(), message, stack, program, &Secrets::default())
 }
 
 fn located(

@@ -94,7 +94,7 @@ impl Template {
 }
 
 impl Region {
-    /// Reserves `len` bytes of address space, with an empty heap in it.
+    /// Reserves `len` bytes of address space, with an empty heap in it that refuses to grow beyond them.
     pub(crate) fn reserve(len: usize) -> std::io::Result<Self> {
         // SAFETY: an anonymous private mapping at an address of the system's choice touches nothing that exists.
         let base = unsafe {

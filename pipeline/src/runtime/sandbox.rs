@@ -38,6 +38,15 @@ enum End {
     Failed(WorkflowError),
 }
 
+/// What is known when a slice is over.
+struct Stop<'a> {
+    done: Option<(bool, String)>,
+    interrupted: bool,
+    panicked: bool,
+    refused: bool,
+    thrown: Option<&'a Thrown>,
+}
+
 struct Asked {
     secret: bool,
 }
@@ -168,7 +177,8 @@ impl Sandbox {
         let program = Arc::clone(&self.program);
         let mut thrown = action(engine, &program).err();
         loop {
-            engine.run_jobs();
+            let stopped = engine.run_jobs();
+            thrown = thrown.or(stopped);
             if thrown.is_some() || engine.host().interrupted || engine.host().done.is_some() {
                 break;
             }
@@ -179,10 +189,10 @@ impl Sandbox {
             }
         }
         self.cpu_ns += thread_cpu_ns() - began;
-        self.collect(engine, thrown);
+        self.collect(engine, thrown.as_ref());
     }
 
-    fn collect(&mut self, engine: &mut Engine, thrown: Option<Thrown>) {
+    fn collect(&mut self, engine: &mut Engine, thrown: Option<&Thrown>) {
         let host = engine.host();
         let (ops, logs, steps) =
             (std::mem::take(&mut host.ops), std::mem::take(&mut host.logs), std::mem::take(&mut host.steps));
@@ -195,21 +205,32 @@ impl Sandbox {
         for op in ops {
             self.request(&op);
         }
-        if self.end.is_some() {
-            return;
+        if self.end.is_none() {
+            let refused = engine.refused();
+            self.end = self.judge(&Stop { done, interrupted, panicked, refused, thrown });
         }
+    }
+
+    /// Whether the slice was the last one, and how it ended.
+    fn judge(&self, stop: &Stop<'_>) -> Option<End> {
         let (program, secrets) = (&self.program, &self.secrets);
-        self.end = if panicked {
+        let stack = stop.thrown.map(|thrown| thrown.stack.as_str());
+        let failure = stop.done.as_ref().filter(|(completed, _)| !completed).map(|(_, json)| json.as_str());
+        let error = if stop.panicked {
             let message = "the runtime failed while it ran this workflow".to_owned();
-            Some(End::Failed(fault::of_limit(ErrorKind::Code, message, None, program)))
-        } else if interrupted {
-            let json = done.as_ref().filter(|(ok, _)| !ok).map(|(_, json)| json.as_str());
-            Some(End::Failed(fault::of_limit(ErrorKind::Cpu, self.cpu_message(), json, program)))
-        } else if let Some((completed, text)) = done {
-            Some(if completed { End::Completed(text) } else { End::Failed(fault::of_failure(&text, program, secrets)) })
+            fault::of_limit(ErrorKind::Code, message, None, None, program)
+        } else if stop.interrupted {
+            fault::of_limit(ErrorKind::Cpu, self.cpu_message(), failure, stack, program)
+        } else if let Some((true, output)) = &stop.done {
+            return Some(End::Completed(output.clone()));
+        } else if let Some(json) = failure {
+            fault::of_failure(json, program, secrets)
         } else {
-            thrown.map(|thrown| End::Failed(fault::of_thrown(&thrown, program, secrets)))
+            fault::of_thrown(stop.thrown?, program, secrets)
         };
+        // An engine without memory for an error throws null.
+        let out_of_memory = error.kind == ErrorKind::Memory || (stop.refused && error.message == "null");
+        if out_of_memory { Some(End::Failed(memory(error))) } else { Some(End::Failed(error)) }
     }
 
     fn note_steps(&mut self, steps: Vec<StepNote>) {
@@ -229,14 +250,14 @@ impl Sandbox {
             Ok(op) => op,
             Err(error) => {
                 let message = format!("a request cannot be read: {error}");
-                self.end = Some(End::Failed(fault::of_limit(ErrorKind::Code, message, None, &self.program)));
+                self.end = Some(End::Failed(fault::of_limit(ErrorKind::Code, message, None, None, &self.program)));
                 return;
             }
         };
         self.ops_made += 1;
         if self.ops_made > OPS_MAX {
             let message = format!("the workflow made more than {OPS_MAX} requests; split it with fastn.flow.invoke");
-            self.end = Some(End::Failed(fault::of_limit(ErrorKind::Code, message, None, &self.program)));
+            self.end = Some(End::Failed(fault::of_limit(ErrorKind::Code, message, None, None, &self.program)));
             return;
         }
         self.marks.begin_op(&op, self.now_ms);
@@ -276,12 +297,16 @@ impl Sandbox {
     /// Why a workflow that has not ended waits for nothing.
     fn nothing_left(&self, engine: &Engine) -> WorkflowError {
         if engine.refused() {
-            let message = "the workflow passed its memory limit".to_owned();
-            return fault::of_limit(ErrorKind::Memory, message, None, &self.program);
+            return memory(fault::of_limit(ErrorKind::Memory, String::new(), None, None, &self.program));
         }
         let message = "the workflow waits for a promise that nothing can settle any more".to_owned();
-        fault::of_limit(ErrorKind::Code, message, None, &self.program)
+        fault::of_limit(ErrorKind::Code, message, None, None, &self.program)
     }
+}
+
+fn memory(error: WorkflowError) -> WorkflowError {
+    let message = "the workflow needs more memory than it may have".into();
+    WorkflowError { kind: ErrorKind::Memory, name: "MemoryLimitError".into(), message, ..error }
 }
 
 fn error_text(error: &OpError) -> String {

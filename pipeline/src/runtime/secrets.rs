@@ -33,10 +33,10 @@ impl Secrets {
         if value == "null" || value.chars().count() < SECRET_CHARS_MIN {
             return;
         }
-        let quoted = serde_json::to_string(&value).unwrap_or_default();
-        let in_json = quoted.trim_matches('"').to_owned();
+        let in_json = escaped(&value);
+        let in_json_in_json = escaped(&in_json);
         let in_url: String = form_urlencoded::byte_serialize(value.as_bytes()).collect();
-        for needle in [value, in_json, in_url] {
+        for needle in [value, in_json, in_json_in_json, in_url] {
             if !needle.is_empty() && !self.needles.contains(&needle) {
                 self.needles.push(needle);
             }
@@ -65,6 +65,12 @@ impl Secrets {
     }
 }
 
+/// `text` as it stands between the quotes of a JSON string.
+fn escaped(text: &str) -> String {
+    let quoted = serde_json::to_string(text).unwrap_or_default();
+    quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(&quoted).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,7 +81,12 @@ mod tests {
         let mut secrets = Secrets::default();
         secrets.learn(r#""s3cr\"t/&=ü""#);
         secrets.learn("123456");
-        for text in [r#"key s3cr"t/&=ü."#, r#"{"k":"s3cr\"t/&=ü"}"#, "?k=s3cr%22t%2F%26%3D%C3%BC"] {
+        for text in [
+            r#"key s3cr"t/&=ü."#,
+            r#"{"k":"s3cr\"t/&=ü"}"#,
+            r#"{"body":"{\"k\":\"s3cr\\\"t/&=ü\"}"}"#,
+            "?k=s3cr%22t%2F%26%3D%C3%BC",
+        ] {
             assert!(!secrets.scrub(text.into()).contains("s3cr"), "{text}");
         }
         let number = JsonText::new(r#"{"pin":123456}"#.into()).unwrap();

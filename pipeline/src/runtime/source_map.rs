@@ -2,11 +2,11 @@
 
 /// Where something stands in a text: line and column from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
+pub(crate) struct Position {
     /// From 1.
-    pub line: u32,
+    pub(crate) line: u32,
     /// From 1, in UTF-16 units as the source map has them.
-    pub column: u32,
+    pub(crate) column: u32,
 }
 
 /// A source map as sorted pairs: generated line and column, original line and column, all from 0.

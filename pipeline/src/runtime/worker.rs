@@ -99,10 +99,10 @@ impl Worker {
         let Some(mut held) = self.held.remove(&slot) else { return evicted(slot) };
         self.waiting.remove(&held.since);
         if self.resident != Some(slot) {
-            self.park();
             let image = held.sandbox.image.take();
             let image = image.expect("a held sandbox that is not in the engine has an image");
             self.count_image(-(image.len() as i64));
+            self.park();
             self.engine.load(&image);
         }
         self.resident = None;

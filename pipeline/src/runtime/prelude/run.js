@@ -1,13 +1,20 @@
 // What the host calls: `run` once, then `deliver` and `next` until the workflow is done.
 
-function run(loaded, namespace) {
+// With `await` and not `then`: the workflow may have replaced that.
+async function run(loaded, namespace) {
   cur = root;
-  loaded.then(() => {
+  let value;
+  try {
+    await loaded;
     if (typeof namespace.default !== 'function') {
       throw new TypeError('the default export is not a function; write `export default async function (ctx) { … }`');
     }
-    return namespace.default(ctx);
-  }).then(complete, (error) => native.done(0, failureOf(error)));
+    value = await namespace.default(ctx);
+  } catch (error) {
+    native.done(0, failureOf(error));
+    return;
+  }
+  complete(value);
 }
 
 function complete(value) {

@@ -61,28 +61,27 @@ function step(name, fn, options) {
   const timeout = options?.timeout === undefined ? undefined : durationOf(options.timeout, 'timeout');
   const { promise, resolve, reject } = Promise.withResolvers();
 
-  const attempt = (n) => starts.push(() => {
+  const attempt = (n) => starts.push(async () => {
     const key = n === 1 ? base : `${base}~${n}`;
     cur = scopeOf(key + '/', idem + '/', name, n);
     let open = true;
-    const end = (settle) => (value) => {
+    const end = (settle, value) => {
       if (!open) return;
       open = false;
       settle(n, value);
     };
-    const [done, failed] = [end(succeed), end(fail)];
     if (timeout !== undefined) {
-      const late = () => failed(new StepTimeoutError(`step ${JSON.stringify(name)} took longer than ${timeout} ms`));
-      requestAs(key + '~timeout', idem + '~timeout', name, n, sleepUntil(timeout)).then(late, failed);
+      const late = new StepTimeoutError(`step ${JSON.stringify(name)} took longer than ${timeout} ms`);
+      after(requestAs(key + '~timeout', idem + '~timeout', name, n, sleepUntil(timeout)), () => end(fail, late));
     }
-    let result;
+    let value;
     try {
-      result = fn();
+      value = await fn();
     } catch (error) {
-      failed(error);
+      end(fail, error);
       return;
     }
-    Promise.resolve(result).then(done, failed);
+    end(succeed, value);
   });
   const succeed = (n, value) => {
     native.stepEnd(base, 1, n, textOf(value));
@@ -93,8 +92,8 @@ function step(name, fn, options) {
     if (n < policy.maxAttempts && mayPass(error)) {
       cur = outer;
       const next = n + 1;
-      requestAs(`${base}~${next}`, `${idem}~${next}`, name, next, sleepUntil(waitBefore(next, policy, error)))
-        .then(() => attempt(next), reject);
+      const pause = sleepUntil(waitBefore(next, policy, error));
+      after(requestAs(`${base}~${next}`, `${idem}~${next}`, name, next, pause), () => attempt(next), reject);
       return;
     }
     native.stepEnd(base, 0, n, messageOf(error));
@@ -105,6 +104,16 @@ function step(name, fn, options) {
   native.stepBegin(base, name);
   attempt(1);
   return promise;
+}
+
+async function after(promise, go, failed) {
+  try {
+    await promise;
+  } catch (error) {
+    failed?.(error);
+    return;
+  }
+  go();
 }
 
 function textOf(value) {

@@ -164,3 +164,10 @@ fn nests_do_not_crash() {
     }
     assert!(compile(&" ".repeat(300 << 10), "flow.ts").unwrap_err().message.contains("are allowed"));
 }
+
+/// Property: what the type declarations' own sample writes, the runtime compiles.
+#[test]
+fn the_sample_of_the_declarations_compiles() {
+    let source = include_str!("../../../tests/types/good.ts");
+    assert!(compile(source, "good.ts").is_ok());
+}

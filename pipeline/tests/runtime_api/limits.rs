@@ -29,7 +29,7 @@ fn memory_bombs() {
         "'x'.repeat(1e9)",
         "let a = []; for (;;) a.push(new Array(1000).fill(1))",
         "let s = 'x'; for (;;) s += s",
-        "const b = new Uint8Array(2 ** 31); b[1] = 1",
+        "const b = new Uint8Array(2 ** 30); b[1] = 1",
         "let m = new Map(); for (let i = 0;; i++) m.set(i, { i })",
         "JSON.stringify(new Array(3e7).fill('xxxxxxxx'))",
     ] {

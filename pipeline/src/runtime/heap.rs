@@ -416,7 +416,7 @@ mod tests {
                     }
                     _ if live.len() < 300 => {
                         let at: *mut u8 = heap_malloc(region.opaque(), size as _).cast();
-                        assert!(!at.is_null() && at.addr() % ALIGN == 0);
+                        assert!(!at.is_null() && at.addr().is_multiple_of(ALIGN));
                         ptr::write_bytes(at, tag, size);
                         live.push((at, size, tag));
                     }

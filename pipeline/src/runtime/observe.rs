@@ -4,15 +4,15 @@ use metrics::{counter, gauge, histogram};
 
 use super::turn::{ErrorKind, TurnState};
 
-/// A slice ended after `cpu_ns`.
-pub(crate) fn slice(cpu_ns: u64, state: &TurnState) {
+/// A turn ended after `cpu_ns`, copying the sandbox in and out included.
+pub(crate) fn turn(cpu_ns: u64, state: &TurnState) {
     let end = match state {
         TurnState::Waiting => "waiting",
         TurnState::Completed { .. } => "completed",
         TurnState::Failed { .. } => "failed",
         TurnState::Evicted => "evicted",
     };
-    histogram!("fastn_sandbox_slice_cpu_seconds", "end" => end).record(cpu_ns as f64 / 1e9);
+    histogram!("fastn_sandbox_turn_cpu_seconds", "end" => end).record(cpu_ns as f64 / 1e9);
     if let TurnState::Failed { error, .. } = state {
         failure(error.kind);
     }

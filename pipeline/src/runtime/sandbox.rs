@@ -98,20 +98,18 @@ impl Sandbox {
             logs: Vec::new(),
             end: None,
         };
-        let began = thread_cpu_ns();
         sandbox
             .slice(engine, |engine, program| engine.begin(&context_text(&context), &context.input, program.bytecode()));
-        let turn = sandbox.turn(engine, results, began);
+        let turn = sandbox.turn(engine, results);
         (sandbox, turn)
     }
 
     /// Continues with further results; the engine holds this sandbox.
     pub(crate) fn resume(&mut self, engine: &mut Engine, results: Vec<OpResult>) -> Turn {
-        let began = thread_cpu_ns();
-        self.turn(engine, results, began)
+        self.turn(engine, results)
     }
 
-    fn turn(&mut self, engine: &mut Engine, results: Vec<OpResult>, began: u64) -> Turn {
+    fn turn(&mut self, engine: &mut Engine, results: Vec<OpResult>) -> Turn {
         for result in results {
             self.deliver(engine, result);
             while let Some(result) = self.ready.pop_front() {
@@ -129,14 +127,12 @@ impl Sandbox {
             Some(End::Completed(output)) => TurnState::Completed { output, steps: self.marks.finish(&self.secrets) },
             Some(End::Failed(error)) => TurnState::Failed { error, steps: self.marks.finish(&self.secrets) },
         };
-        let cpu_ns = thread_cpu_ns() - began;
-        super::observe::slice(cpu_ns, &state);
         Turn {
             slot: self.slot,
             state,
             ops,
             logs: std::mem::take(&mut self.logs),
-            cpu_us: cpu_ns / 1_000,
+            cpu_us: 0, // the worker knows
             memory_bytes: engine.memory_bytes() as u64,
         }
     }

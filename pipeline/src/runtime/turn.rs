@@ -75,7 +75,7 @@ pub struct Turn {
     pub ops: Vec<OpRequest>,
     /// Written in this turn. A replay writes the same lines with the same numbers again.
     pub logs: Vec<LogLine>,
-    /// CPU time of this turn.
+    /// CPU time of this turn, copying sandboxes in and out included.
     pub cpu_us: u64,
     /// Memory that the sandbox occupies.
     pub memory_bytes: u64,

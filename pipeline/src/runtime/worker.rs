@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::engine::Engine;
+use super::host::thread_cpu_ns;
 use super::observe;
 use super::op::OpResult;
 use super::sandbox::{CpuLimits, Sandbox};
@@ -61,6 +62,7 @@ impl Worker {
             Job::Start(start) => start.slot,
             Job::Resume { slot, .. } | Job::Drop { slot } => *slot,
         };
+        let began = thread_cpu_ns();
         let done = catch_unwind(AssertUnwindSafe(|| match job {
             Job::Start(start) => Some(self.start(*start)),
             Job::Resume { slot, results } => Some(self.resume(slot, results)),
@@ -70,7 +72,12 @@ impl Worker {
             }
         }));
         match done {
-            Ok(Some(turn)) => (self.on_turn)(turn),
+            Ok(Some(mut turn)) => {
+                let cpu_ns = thread_cpu_ns() - began;
+                turn.cpu_us = cpu_ns / 1_000;
+                observe::turn(cpu_ns, &turn.state);
+                (self.on_turn)(turn);
+            }
             Ok(None) => {}
             Err(_) => {
                 observe::panicked(slot);

@@ -4,6 +4,7 @@ pub mod append_bench;
 pub mod faulty_log;
 pub mod log_suite;
 pub mod memory_log;
+pub mod store_suite;
 
 pub use faulty_log::{FaultyLog, Odds};
 pub use memory_log::MemoryLog;

@@ -11,7 +11,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use fastn_domain::time::{Clock, Timestamp};
-use fastn_log::{EmbeddedLog, EmbeddedOptions, Log, LogError, LogErrorKind, Outcome, Record, StoredRecord, Topic};
+use fastn_log::{
+    Bounds, EmbeddedLog, EmbeddedOptions, Log, LogError, LogErrorKind, Outcome, Record, StoredRecord, Topic,
+};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -312,6 +314,7 @@ async fn trimming_frees_disk_space() {
     let dir = tempfile::tempdir().unwrap();
     let small = EmbeddedOptions { write_buffer_bytes: 4 << 20, ..options() };
     let log = EmbeddedLog::open(dir.path(), small.clone()).unwrap();
+    log.append(Topic::Executions, 1, vec![Record::new("k", "long in a table when the rest is written")]).await.unwrap();
     for n in 0..1_000 {
         append(&log, n, RECORD_BYTES).await.unwrap();
     }
@@ -321,11 +324,17 @@ async fn trimming_frees_disk_space() {
         let end = log.bounds(Topic::Events, partition).await.unwrap().end;
         log.trim(Topic::Events, partition, end).await.unwrap();
     }
+    log.trim(Topic::Executions, 1, 1).await.unwrap();
     wait_for(&log, "two of three partitions are gone", |bytes| bytes < full - (150 << 20)).await;
     assert_eq!(read_all(&log, Topic::Events, 2).await.unwrap().len(), 333, "the third is whole");
     log.close().await.unwrap();
     let log = EmbeddedLog::open(dir.path(), small).unwrap();
     assert!(read_all(&log, Topic::Events, 0).await.unwrap().is_empty(), "what was trimmed stays trimmed");
+    assert_eq!(
+        log.bounds(Topic::Executions, 1).await.unwrap(),
+        Bounds { start: 1, end: 1 },
+        "an offset would be used again"
+    );
     let end = log.bounds(Topic::Events, 2).await.unwrap().end;
     log.trim(Topic::Events, 2, end - 1).await.unwrap();
     // Two journals of 64 MiB, what the write buffer held, and the last table of each partition.

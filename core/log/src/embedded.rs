@@ -71,6 +71,9 @@ pub(crate) struct Shared {
     /// `None` once closed, or while it could not be opened anew. Written only by the committer and by closing.
     engine: RwLock<Option<Engine>>,
     failed: AtomicBool,
+    /// What the next write meets instead of the device.
+    #[cfg(test)]
+    pub(crate) injected: Mutex<Option<Failure>>,
 }
 
 impl Shared {
@@ -165,6 +168,8 @@ impl EmbeddedLog {
             meters: Meters::new(),
             engine: RwLock::new(None),
             failed: AtomicBool::new(false),
+            #[cfg(test)]
+            injected: Mutex::default(),
             options,
         });
         let committer = Committer::new(Arc::clone(&shared), &engine)?;
@@ -366,11 +371,58 @@ fn stop(shared: &Shared, threads: &Mutex<Threads>) {
         let _ = handle.join();
     }
     drop(shared.engine.write().unwrap_or_else(PoisonError::into_inner).take());
-    drop(threads.lock.take());
+    if let Some(lock) = threads.lock.take() {
+        // Not only dropped: a process that is being started right now may hold a copy of the file for a moment.
+        let _ = lock.unlock();
+    }
 }
 
 impl Drop for EmbeddedLog {
     fn drop(&mut self) {
         stop(&self.shared, &self.threads);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Property: after an error of the device the waiters hear that the outcome is unknown, later appends are refused as
+    /// closed, what was durable stays readable, and opening the log anew makes it whole again.
+    #[tokio::test]
+    async fn device_error_stops_appends_until_reopened() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = EmbeddedOptions { partitions: 1, disk_free_bytes_min: 0, ..EmbeddedOptions::default() };
+        let log = EmbeddedLog::open(dir.path(), options.clone()).unwrap();
+        let append = |log: &EmbeddedLog| log.append(Topic::Events, 0, vec![Record::new("k", "v")]);
+        append(&log).await.unwrap();
+        *log.shared.injected.lock().unwrap() = Some(io::Error::other("injected").into());
+        let error = append(&log).await.expect_err("it failed");
+        assert_eq!((error.kind, error.outcome), (LogErrorKind::Io, Outcome::Unknown));
+        let error = append(&log).await.expect_err("it is refused");
+        assert_eq!((error.kind, error.outcome), (LogErrorKind::Closed, Outcome::NotDone));
+        assert_eq!(log.read(Topic::Events, 0, 0, 10, 100).await.unwrap().len(), 1);
+        drop(log);
+        let log = EmbeddedLog::open(dir.path(), options).unwrap();
+        assert_eq!(append(&log).await.unwrap().first, 1);
+    }
+
+    /// Property: an engine that stopped by itself is opened anew and the append goes through, once.
+    #[tokio::test]
+    async fn stopped_engine_is_reopened() {
+        let dir = tempfile::tempdir().unwrap();
+        let options = EmbeddedOptions {
+            partitions: 1,
+            disk_free_bytes_min: 0,
+            recent_bytes_max: 0,
+            ..EmbeddedOptions::default()
+        };
+        let log = EmbeddedLog::open(dir.path(), options).unwrap();
+        for n in 0..3 {
+            *log.shared.injected.lock().unwrap() = Some(fjall::Error::Poisoned.into());
+            let appended = log.append(Topic::Events, 0, vec![Record::new("k", "v")]).await.unwrap();
+            assert_eq!(appended, Appended { first: n, count: 1 });
+        }
+        assert_eq!(log.read(Topic::Events, 0, 0, 10, 100).await.unwrap().len(), 3);
     }
 }

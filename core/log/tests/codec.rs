@@ -1,5 +1,7 @@
 //! The codec over every record, and over bytes that are none.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests too")]
+
 use std::sync::Arc;
 
 use fastn_contract::activity::{EventStatus, ExecutionError, ExecutionStatus, Origin};

@@ -115,6 +115,10 @@ impl Committer {
     }
 
     fn write(&self) -> Result<(), Failure> {
+        #[cfg(test)]
+        if let Some(failure) = self.shared.injected.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
+            return Err(failure);
+        }
         self.shared.with_engine(|engine| engine.commit(&self.frames))
     }
 

@@ -26,7 +26,7 @@ const TAG_START: u8 = 1;
 const TAG_ITEM: u8 = 2;
 const TAG_END: u8 = 3;
 const TAG_CLEAR: u8 = 4;
-/// How far ahead of the last sound batch a sequence number may be for bytes behind it to count as a batch.
+/// How far a sequence number may be ahead of the batch before it; flushes take a few in between.
 const SEQNO_AHEAD_MAX: u64 = 1 << 20;
 
 /// What the journals are like.
@@ -44,20 +44,22 @@ pub(crate) enum Verdict {
 pub(crate) fn check(dir: &Path) -> io::Result<Verdict> {
     let mut journals = journals(dir)?;
     let Some(newest) = journals.pop() else { return Ok(Verdict::Sound) };
+    let mut seqno = None;
     for sealed in journals {
         let bytes = std::fs::read(&sealed)?;
-        let end = sound_prefix(&bytes).end;
-        if !is_blank(&bytes[end..]) {
-            return Ok(Verdict::Damaged { file: sealed, at: end as u64 });
+        let prefix = sound_prefix(&bytes, seqno);
+        if !is_blank(&bytes[prefix.end..]) {
+            return Ok(Verdict::Damaged { file: sealed, at: prefix.end as u64 });
         }
+        seqno = prefix.seqno;
     }
     let bytes = std::fs::read(&newest)?;
-    let prefix = sound_prefix(&bytes);
+    let prefix = sound_prefix(&bytes, seqno);
     let rest = &bytes[prefix.end..];
     if is_blank(rest) {
         return Ok(Verdict::Sound);
     }
-    if has_batch(rest, prefix.seqno) {
+    if has_batch(rest) {
         return Ok(Verdict::Damaged { file: newest, at: prefix.end as u64 });
     }
     let file = OpenOptions::new().write(true).open(&newest)?;
@@ -88,24 +90,26 @@ fn is_blank(bytes: &[u8]) -> bool {
 
 struct Prefix {
     end: usize,
-    seqno: u64,
+    seqno: Option<u64>,
 }
 
-fn sound_prefix(bytes: &[u8]) -> Prefix {
-    let mut prefix = Prefix { end: 0, seqno: 0 };
-    while let Some((len, seqno)) = batch(&bytes[prefix.end..]) {
-        prefix = Prefix { end: prefix.end + len, seqno };
+/// The batches that read back, given the sequence number before them. The number is not part of a batch's checksum, but it
+/// only grows, and never by much.
+fn sound_prefix(bytes: &[u8], seqno_before: Option<u64>) -> Prefix {
+    let mut prefix = Prefix { end: 0, seqno: seqno_before };
+    while let Some((len, seqno)) = batch(&bytes[prefix.end..]).filter(|(_, seqno)| follows(prefix.seqno, *seqno)) {
+        prefix = Prefix { end: prefix.end + len, seqno: Some(seqno) };
     }
     prefix
 }
 
-/// Whether a whole batch lies anywhere in `bytes`, which begin where the sound prefix ends.
-fn has_batch(bytes: &[u8], seqno_before: u64) -> bool {
-    let plausible = seqno_before..seqno_before.saturating_add(SEQNO_AHEAD_MAX);
-    (0..bytes.len()).filter(|at| bytes[*at] == TAG_START).any(|at| {
-        let head = Fields { bytes: &bytes[at..], at: 5 }.u64();
-        head.is_some_and(|seqno| plausible.contains(&seqno)) && batch(&bytes[at..]).is_some()
-    })
+fn follows(before: Option<u64>, seqno: u64) -> bool {
+    before.is_none_or(|before| seqno > before && seqno - before <= SEQNO_AHEAD_MAX)
+}
+
+/// Whether a whole batch lies anywhere in `bytes`, whatever its sequence number.
+fn has_batch(bytes: &[u8]) -> bool {
+    (0..bytes.len()).any(|at| bytes[at] == TAG_START && batch(&bytes[at..]).is_some())
 }
 
 /// The length and sequence number of the batch at the start of `bytes`, if there is a whole one.

@@ -79,7 +79,7 @@ pub(crate) async fn receive(
     match tokio::time::timeout(time_max, collect(body, budget.share(), bytes_max)).await {
         Ok(received) => received,
         Err(_) => {
-            let detail = format!("The body did not arrive within {} s. Nothing was taken.", time_max.as_secs());
+            let detail = format!("The body did not arrive within {time_max:?}. Nothing was taken.");
             Err(Problem::new(ErrorCode::ValidationError, detail))
         }
     }

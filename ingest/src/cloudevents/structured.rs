@@ -1,6 +1,5 @@
 //! The JSON format: one event as an object, attributes and data side by side.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -78,11 +77,7 @@ pub(crate) fn checked(data: &RawValue, complaints: &mut Complaints) -> Result<Ar
     Ok(Arc::from(text))
 }
 
-fn from_base64(
-    encoded: &Cow<'_, str>,
-    media_type: Option<&str>,
-    complaints: &mut Complaints,
-) -> Result<Arc<str>, Problem> {
+fn from_base64(encoded: &str, media_type: Option<&str>, complaints: &mut Complaints) -> Result<Arc<str>, Problem> {
     let Ok(bytes) = BASE64_STANDARD.decode(encoded.as_bytes()) else {
         complaints.add("data_base64", "is not base64 with the standard alphabet and padding");
         return Ok(Arc::from("null"));

@@ -1,1 +1,34 @@
 //! The HTTP edge that turns webhooks and events into durable log records.
+//!
+//! It owns two routes, their limits, and who may send what. It answers 202 only once the log has made the events durable,
+//! and 503 with `Retry-After` rather than holding more than it has room for. It does not decide what an event starts: that
+//! is the processor's. The API crate shares its authentication ([`auth`]), its errors ([`problem`]) and its way into the
+//! log ([`append_event`]).
+
+mod append;
+pub mod auth;
+mod body;
+mod budget;
+mod cloudevents;
+mod draft;
+mod edge;
+mod event_id;
+mod events;
+mod fields;
+mod hex;
+mod json;
+mod kept_headers;
+mod observe;
+mod payload;
+mod plain;
+pub mod problem;
+mod verify;
+mod webhook;
+
+pub use append::{EncodeEvent, append_event, append_problem};
+pub use edge::{Ingest, IngestConfig, OpenSecret, SecretAt, router};
+pub use event_id::new_event_id;
+pub use events::parse_events;
+pub use json::{JSON_DEPTH_MAX, JsonError, check as check_json};
+pub use kept_headers::{KEPT_HEADER_BYTES_MAX, KEPT_HEADERS_MAX};
+pub use webhook::parse_webhook;

@@ -1,0 +1,77 @@
+//! Into the log: the one way in which events and commands get there, for the edge and for the API crate.
+
+use bytes::Bytes;
+use fastn_contract::error::{ErrorCode, Problem};
+use fastn_domain::event::EventRecord;
+use fastn_domain::partition::partition_of_key;
+use fastn_log::{Appended, Log, LogError, LogErrorKind, Outcome, Record, Topic};
+use futures_util::future::BoxFuture;
+
+use crate::observe;
+use crate::problem::retry_after;
+
+/// How an event becomes the value of a record.
+pub type EncodeEvent = fn(&EventRecord) -> Bytes;
+
+/// Appends one event or command to its customer's partition. Resolves once it is durable.
+///
+/// # Errors
+/// As [`Log::append`]; [`append_problem`] makes the answer of it.
+pub fn append_event(
+    log: &dyn Log,
+    encode: EncodeEvent,
+    event: &EventRecord,
+) -> BoxFuture<'static, Result<Appended, LogError>> {
+    append_events(log, encode, std::slice::from_ref(event))
+}
+
+/// Appends events of one customer, in order, all or none. At least one.
+///
+/// # Errors
+/// As [`Log::append`].
+pub(crate) fn append_events(
+    log: &dyn Log,
+    encode: EncodeEvent,
+    events: &[EventRecord],
+) -> BoxFuture<'static, Result<Appended, LogError>> {
+    let key = Bytes::from(events[0].scope.key());
+    debug_assert!(events.iter().all(|event| event.scope == events[0].scope), "a batch is of one customer");
+    let partition = partition_of_key(&key, log.partitions());
+    let records = events.iter().map(|event| Record::new(key.clone(), encode(event))).collect();
+    log.append(Topic::Events, partition, records)
+}
+
+/// The answer to a failed append. `id` is the (first) event's id: with it the sender can safely send again.
+pub fn append_problem(error: &LogError, id: &str) -> Problem {
+    observe::append_failed(error);
+    if error.outcome == Outcome::Unknown {
+        let detail = format!(
+            "Whether event {id} was stored is not known: the log's acknowledgement was lost. Send it again with the same \
+             id; it is admitted once."
+        );
+        return retry_after(Problem::new(ErrorCode::ServiceUnavailable, detail), 1);
+    }
+    let (code, detail, seconds) = match error.kind {
+        LogErrorKind::Busy => {
+            (ErrorCode::ServiceUnavailable, "The log is busy. Nothing was taken; send it again in a moment.", 1)
+        }
+        LogErrorKind::Full => (
+            ErrorCode::ServiceUnavailable,
+            "The log's disk is full. Nothing was taken; its operator must free space.",
+            60,
+        ),
+        LogErrorKind::TooLarge => {
+            let detail = "The event is larger than the log takes. Nothing was taken.";
+            return Problem::new(ErrorCode::PayloadTooLarge, detail);
+        }
+        LogErrorKind::Closed => {
+            (ErrorCode::ServiceUnavailable, "The server is stopping. Nothing was taken; send it again.", 2)
+        }
+        LogErrorKind::Trimmed | LogErrorKind::Locked | LogErrorKind::Corrupt | LogErrorKind::Io => (
+            ErrorCode::ServiceUnavailable,
+            "The log cannot take events now. Nothing was taken; send it again later.",
+            10,
+        ),
+    };
+    retry_after(Problem::new(code, detail), seconds)
+}

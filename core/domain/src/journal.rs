@@ -57,6 +57,7 @@ impl JournalRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// Above every epoch that the writer has seen in this partition.
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// The node, for people.
     pub node: String,
@@ -68,6 +69,7 @@ pub struct Claim {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Admitted {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
@@ -79,6 +81,7 @@ pub struct Admitted {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdmittedEvent {
     /// Its offset in `events[p]`: the processor never admits an offset twice.
+    #[serde(with = "crate::long")]
     pub offset: u64,
     /// What admission made of it.
     pub status: EventStatus,
@@ -261,6 +264,7 @@ pub struct StateWrite {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
@@ -335,6 +339,7 @@ pub struct LogLine {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finished {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
@@ -366,6 +371,7 @@ pub struct Finished {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
@@ -374,6 +380,7 @@ pub struct Snapshot {
     /// How it started. Its input is the data of the event at `event_offset`, unless `start.origin` says it again.
     pub start: NewExecution,
     /// The event that started it; it orders the executions of a sequential trigger.
+    #[serde(with = "crate::long::option")]
     pub event_offset: Option<u64>,
     /// When it was admitted.
     pub admitted: Timestamp,
@@ -384,6 +391,7 @@ pub struct Snapshot {
     /// The tier.
     pub tier: Tier,
     /// Milliseconds of running spent, against the tier's limit.
+    #[serde(with = "crate::long")]
     pub ran_ms: u64,
     /// Every result, in order.
     pub results: Vec<OpRecord>,
@@ -399,6 +407,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DedupSnapshot {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
@@ -412,6 +421,7 @@ pub struct DedupSnapshot {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StateSnapshot {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
@@ -429,13 +439,17 @@ pub struct StateSnapshot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
     /// The first offset of `events[p]` that was not admitted yet.
+    #[serde(with = "crate::long")]
     pub events_next: u64,
     /// The journal offset from which reading rebuilds all that is live.
+    #[serde(with = "crate::long")]
     pub recover_from: u64,
     /// The offset of this record in the journal; set in `control[p]` only.
+    #[serde(with = "crate::long::option")]
     pub journal_offset: Option<u64>,
 }

@@ -5,6 +5,7 @@ pub mod condition;
 pub mod event;
 pub mod ids;
 pub mod journal;
+mod long;
 pub mod partition;
 pub mod path;
 pub mod retry;

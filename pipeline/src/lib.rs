@@ -1,3 +1,4 @@
 //! The processor, the workflow runtime and the projector.
 
+pub mod processor;
 pub mod runtime;

@@ -83,6 +83,8 @@ pub struct AdmittedEvent {
     /// Its offset in `events[p]`: the processor never admits an offset twice.
     #[serde(with = "crate::long")]
     pub offset: u64,
+    /// The customer.
+    pub scope: Scope,
     /// What admission made of it.
     pub status: EventStatus,
     /// Why, where the status needs a reason.

@@ -231,6 +231,7 @@ impl Build {
                 epoch,
                 at,
                 events_next: 1,
+                recover_epoch: 3,
                 recover_from: 2,
                 journal_offset: self.opt(3),
             }),

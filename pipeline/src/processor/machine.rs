@@ -49,7 +49,7 @@ mod waits;
 
 pub use execution::Payload;
 pub use load::Source;
-pub use ops::CallRequest;
+pub use ops::{CallRequest, CallTarget};
 pub use recover::Recovery;
 
 use dedup::Dedup;
@@ -285,6 +285,8 @@ pub struct Machine {
     dedup: Dedup,
     state: StateSpace,
     cleaner: cleaner::Cleaner,
+    /// The claims since the last checkpoint, by offset, and the epoch in force before them.
+    claims: Vec<(u64, Epoch)>,
     held: BTreeMap<u64, Vec<Held>>,
     out: Vec<Output>,
 }
@@ -332,6 +334,11 @@ impl Machine {
     /// Executions that are not final.
     pub fn live(&self) -> usize {
         self.executions.len()
+    }
+
+    /// The sandboxes that it has.
+    pub fn live_slots(&self) -> Vec<Slot> {
+        self.slots.keys().copied().collect()
     }
 
     /// Executions that wait in the fair queue.

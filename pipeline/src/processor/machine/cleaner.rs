@@ -163,19 +163,28 @@ impl Machine {
         }
         let recover_from = self.offsets.offset(target);
         let events_next = self.events_next;
-        let checkpoint = Checkpoint { epoch, at, events_next, recover_from, journal_offset: None };
+        let recover_epoch = self.epoch_at(recover_from);
+        let checkpoint = Checkpoint { epoch, at, events_next, recover_from, recover_epoch, journal_offset: None };
         let seq = self.append(JournalRecord::Checkpoint(checkpoint));
         self.hold(seq, Held::Checkpoint(seq));
+    }
+
+    fn epoch_at(&self, offset: u64) -> u64 {
+        self.claims.iter().rev().find(|(claimed, _)| *claimed < offset).map_or(0, |(_, epoch)| *epoch)
     }
 
     pub(super) fn checkpoint_durable(&mut self, seq: u64) {
         let Some(round) = self.cleaner.round.take() else { return };
         self.cleaner.recover_from = round.target;
+        let recover_from = self.offsets.offset(round.target);
+        let recover_epoch = self.epoch_at(recover_from);
+        self.claims.retain(|(offset, epoch)| *offset >= recover_from || *epoch == recover_epoch);
         let checkpoint = Checkpoint {
             epoch: self.epoch,
             at: self.now,
             events_next: self.events_next,
-            recover_from: self.offsets.offset(round.target),
+            recover_from,
+            recover_epoch,
             journal_offset: Some(self.offsets.offset(seq)),
         };
         self.offsets.forget_before(round.target);

@@ -110,7 +110,7 @@ impl Machine {
 fn past_of(id: ExecutionId, records: Vec<JournalRecord>) -> (Option<NewExecution>, Vec<OpRecord>) {
     let mut start: Option<NewExecution> = None;
     let mut results: Vec<OpRecord> = Vec::new();
-    let mut add = |results: &mut Vec<OpRecord>, more: Vec<OpRecord>| {
+    let add = |results: &mut Vec<OpRecord>, more: Vec<OpRecord>| {
         for result in more {
             if !results.iter().any(|known| known.key == result.key) {
                 results.push(result);

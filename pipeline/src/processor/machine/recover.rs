@@ -46,10 +46,18 @@ impl Recovery {
             dedup: Default::default(),
             state: Default::default(),
             cleaner: Default::default(),
+            claims: Vec::new(),
             held: Default::default(),
             out: Vec::new(),
         };
         Self { machine, claimed: 0 }
+    }
+
+    /// For reading that starts at a checkpoint: `epoch` is in force there.
+    pub fn starting_in(mut self, epoch: Epoch) -> Self {
+        self.claimed = epoch;
+        self.machine.claims = vec![(0, epoch)];
+        self
     }
 
     /// The newest claim seen: records of lower epochs are leftovers of a writer that had lost the partition.
@@ -64,7 +72,10 @@ impl Recovery {
         }
         let machine = &mut self.machine;
         match record {
-            JournalRecord::Claim(claim) => self.claimed = claim.epoch,
+            JournalRecord::Claim(claim) => {
+                self.claimed = claim.epoch;
+                machine.claims.push((offset, claim.epoch));
+            }
             JournalRecord::Admitted(admitted) => {
                 for event in admitted.events {
                     machine.events_next = machine.events_next.max(event.offset + 1);
@@ -101,6 +112,9 @@ impl Recovery {
     pub fn finish(self, epoch: Epoch, claim_offset: u64, recover_from: u64, now: Timestamp) -> Machine {
         let mut machine = self.machine;
         machine.epoch = epoch;
+        // The pool may still run sandboxes of the machine before this one.
+        machine.next_slot = epoch << 32;
+        machine.claims.push((claim_offset, epoch));
         machine.now = now;
         machine.next_seq = claim_offset + 1;
         machine.durable = claim_offset + 1;

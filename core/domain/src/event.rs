@@ -31,6 +31,7 @@ pub struct ReplyTo {
     /// The internal address of the node whose caller waits.
     pub node: String,
     /// That node's id of the request.
+    #[serde(with = "crate::long")]
     pub request: u64,
 }
 

@@ -33,7 +33,7 @@ pub enum JournalRecord {
     DedupSnapshot(DedupSnapshot),
     /// Part of `fastn.state`, said again.
     StateSnapshot(StateSnapshot),
-    /// How far events were admitted, said again.
+    /// Recovery may start later than before.
     Checkpoint(Checkpoint),
 }
 
@@ -57,6 +57,7 @@ impl JournalRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// Above every epoch that the writer has seen in this partition.
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// The node, for people.
     pub node: String,
@@ -68,6 +69,7 @@ pub struct Claim {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Admitted {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
@@ -79,6 +81,7 @@ pub struct Admitted {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdmittedEvent {
     /// Its offset in `events[p]`: the processor never admits an offset twice.
+    #[serde(with = "crate::long")]
     pub offset: u64,
     /// What admission made of it.
     pub status: EventStatus,
@@ -169,8 +172,10 @@ pub struct Inline {
     pub event_kind: String,
     /// `ctx.event.source`
     pub event_source: String,
-    /// `ctx.event.time`, and where the execution's clock starts.
+    /// `ctx.event.time`
     pub event_time: Timestamp,
+    /// Where the execution's clock starts.
+    pub clock: Timestamp,
     /// What caused it.
     pub triggered_by: Origin,
     /// Headers.
@@ -259,6 +264,7 @@ pub struct StateWrite {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
@@ -333,6 +339,7 @@ pub struct LogLine {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finished {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
@@ -340,6 +347,8 @@ pub struct Finished {
     pub execution: ExecutionId,
     /// The customer.
     pub scope: Scope,
+    /// The execution that invoked it. If that one waits, this record is its result: nothing else need be written.
+    pub parent: Option<Parent>,
     /// Completed, failed, timeout or cancelled.
     pub status: ExecutionStatus,
     /// Attempts made.
@@ -362,13 +371,17 @@ pub struct Finished {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
     /// The customer.
     pub scope: Scope,
-    /// How it started, its input included.
+    /// How it started. Its input is the data of the event at `event_offset`, unless `start.origin` says it again.
     pub start: NewExecution,
+    /// The event that started it; it orders the executions of a sequential trigger.
+    #[serde(with = "crate::long::option")]
+    pub event_offset: Option<u64>,
     /// When it was admitted.
     pub admitted: Timestamp,
     /// Where it stands.
@@ -378,6 +391,7 @@ pub struct Snapshot {
     /// The tier.
     pub tier: Tier,
     /// Milliseconds of running spent, against the tier's limit.
+    #[serde(with = "crate::long")]
     pub ran_ms: u64,
     /// Every result, in order.
     pub results: Vec<OpRecord>,
@@ -393,6 +407,7 @@ pub struct Snapshot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DedupSnapshot {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
@@ -406,6 +421,7 @@ pub struct DedupSnapshot {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StateSnapshot {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
@@ -415,13 +431,25 @@ pub struct StateSnapshot {
     pub entries: Vec<StateWrite>,
 }
 
-/// How far events were admitted, said again.
+/// Everything live was said again since `recover_from`: recovery may start there.
+///
+/// It is appended to the journal, and once durable there, to `control[p]` with `journal_offset` set, where recovery finds
+/// it. A reader that meets a newer claim between `recover_from` and `journal_offset` holds a zombie's checkpoint, and takes
+/// the one before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// See [`Epoch`].
+    #[serde(with = "crate::long")]
     pub epoch: Epoch,
     /// When.
     pub at: Timestamp,
     /// The first offset of `events[p]` that was not admitted yet.
+    #[serde(with = "crate::long")]
     pub events_next: u64,
+    /// The journal offset from which reading rebuilds all that is live.
+    #[serde(with = "crate::long")]
+    pub recover_from: u64,
+    /// The offset of this record in the journal; set in `control[p]` only.
+    #[serde(with = "crate::long::option")]
+    pub journal_offset: Option<u64>,
 }

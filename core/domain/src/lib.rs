@@ -5,9 +5,11 @@ pub mod condition;
 pub mod event;
 pub mod ids;
 pub mod journal;
+mod long;
 pub mod partition;
 pub mod path;
 pub mod retry;
+pub mod route;
 pub mod scope;
 pub mod time;
 

@@ -2,8 +2,12 @@
 //!
 //! `fjall` lives here and nowhere else. Everything above speaks [`Log`] and the typed records of the codec.
 
+pub mod codec;
+mod embedded;
+mod observe;
 mod seam;
 
+pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use seam::{
     Appended, Bounds, Log, LogError, LogErrorKind, LogResult, Membership, Offset, Outcome, Partition, Record,
     StoredRecord, Topic,

@@ -1,10 +1,28 @@
 //! Seam 2: configuration and activity in SQL. `sqlx` lives here and nowhere else.
+//!
+//! Beside the seam and its implementation on SQLite: the vault that seals secrets, access keys, and the feed that keeps
+//! the configuration in memory.
 
+mod activity_view;
+mod cursor;
+mod feed;
+mod key;
+mod label;
+mod observe;
 mod projection;
 mod seam;
+mod sqlite;
+mod vault;
 
-pub use projection::ProjectionBatch;
+pub use feed::{CatalogFeed, FeedOptions};
+pub use key::{hash_access_key, new_access_key};
+pub use projection::{
+    Advance, EventRow, EventSeq, ExecutionEnd, ExecutionPatch, ExecutionRow, ExecutionState, InputRow, Position,
+    ProjectionBatch,
+};
 pub use seam::{
     EventFilter, ExecutionFilter, Expect, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, Store,
     StoreError, StoreErrorKind, StoreResult,
 };
+pub use sqlite::{SqliteOptions, SqliteStore};
+pub use vault::{MasterKey, SecretText, Vault, VaultError};

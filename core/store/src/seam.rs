@@ -14,7 +14,9 @@ use fastn_domain::journal::OpRecord;
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 
-use crate::projection::ProjectionBatch;
+use tokio::sync::watch;
+
+use crate::projection::{Position, ProjectionBatch};
 
 /// Whether a failed operation may have happened all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,12 +232,28 @@ pub trait Store: Send + Sync + 'static {
     /// The remembered answer.
     async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>>;
 
-    /// For the projector: the journal offset from which `partition` is not projected yet.
-    async fn projected(&self, partition: u32) -> StoreResult<u64>;
+    /// Follows the newest revision that this process has written, if the store can tell: a hint for the feed, which
+    /// polls anyway.
+    fn written(&self) -> Option<watch::Receiver<u64>> {
+        None
+    }
+
+    /// For the projector: how far `partition` is projected.
+    async fn position(&self, partition: u32) -> StoreResult<Position>;
+
+    /// The journal offset from which `partition` is not projected yet.
+    async fn projected(&self, partition: u32) -> StoreResult<u64> {
+        Ok(self.position(partition).await?.next)
+    }
 
     /// For the projector: applies a batch and its positions in one transaction. A batch whose positions do not follow
     /// what is stored is refused as a conflict and changes nothing, so that two projectors cannot double a row.
     async fn project(&self, batch: ProjectionBatch) -> StoreResult<()>;
+
+    /// Deletes ended executions and events from before `before`, at most about `rows_max` of each, and returns how many
+    /// rows went; zero when nothing is left to delete. Dead letters of deleted executions expire. Executions that have
+    /// not ended stay.
+    async fn prune(&self, before: Timestamp, rows_max: u32) -> StoreResult<u64>;
 
     /// For `fastn rebuild`: empties the activity tables and forgets the projector's positions, in one transaction.
     async fn reset_activity(&self) -> StoreResult<()>;

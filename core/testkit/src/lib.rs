@@ -1,1 +1,10 @@
 //! Suites and fakes that the tests of every crate share.
+
+pub mod append_bench;
+pub mod faulty_log;
+pub mod log_suite;
+pub mod memory_log;
+pub mod store_suite;
+
+pub use faulty_log::{FaultyLog, Odds};
+pub use memory_log::MemoryLog;

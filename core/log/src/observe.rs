@@ -1,0 +1,105 @@
+//! What the log tells its operators: metrics and log lines, one function a thing that happens.
+//!
+//! Metrics (`topic`, offsets and customers are no labels):
+//! - `fastn_log_append_seconds`: from the call to the durable answer
+//! - `fastn_log_commit_seconds`: writing and syncing one group commit
+//! - `fastn_log_commit_records`, `fastn_log_commit_bytes`: what one group commit holds
+//! - `fastn_log_queue_bytes`, `fastn_log_disk_bytes`: now
+//! - `fastn_log_errors_total{kind}`
+
+use std::path::Path;
+use std::time::Instant;
+
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
+
+use crate::seam::LogErrorKind;
+
+/// The handles of the hot path, looked up once. A recorder installed after the log was opened does not see them.
+pub(crate) struct Meters {
+    append_seconds: Histogram,
+    commit_seconds: Histogram,
+    commit_records: Histogram,
+    commit_bytes: Histogram,
+    queue_bytes: Gauge,
+    disk_bytes: Gauge,
+}
+
+impl Meters {
+    pub(crate) fn new() -> Self {
+        Self {
+            append_seconds: histogram!("fastn_log_append_seconds"),
+            commit_seconds: histogram!("fastn_log_commit_seconds"),
+            commit_records: histogram!("fastn_log_commit_records"),
+            commit_bytes: histogram!("fastn_log_commit_bytes"),
+            queue_bytes: gauge!("fastn_log_queue_bytes"),
+            disk_bytes: gauge!("fastn_log_disk_bytes"),
+        }
+    }
+}
+
+/// An append became durable.
+pub(crate) fn appended(meters: &Meters, since: Instant) {
+    meters.append_seconds.record(since.elapsed());
+}
+
+/// A group commit became durable.
+pub(crate) fn commit(meters: &Meters, records: u64, bytes: usize, since: Instant) {
+    meters.commit_seconds.record(since.elapsed());
+    meters.commit_records.record(records as f64);
+    meters.commit_bytes.record(bytes as f64);
+}
+
+/// Bytes that wait for their commit.
+pub(crate) fn queue(meters: &Meters, bytes: usize) {
+    meters.queue_bytes.set(bytes as f64);
+}
+
+/// Bytes on the disk.
+pub(crate) fn disk(meters: &Meters, bytes: u64) {
+    meters.disk_bytes.set(bytes as f64);
+}
+
+/// An operation failed; whoever called it logs it.
+pub(crate) fn failed(kind: LogErrorKind) {
+    let kind = match kind {
+        LogErrorKind::Busy => "busy",
+        LogErrorKind::Full => "full",
+        LogErrorKind::TooLarge => "too_large",
+        LogErrorKind::Trimmed => "trimmed",
+        LogErrorKind::Locked => "locked",
+        LogErrorKind::Corrupt => "corrupt",
+        LogErrorKind::Closed => "closed",
+        LogErrorKind::Io => "io",
+    };
+    let errors: Counter = counter!("fastn_log_errors_total", "kind" => kind);
+    errors.increment(1);
+}
+
+/// The log is open.
+pub(crate) fn opened(dir: &Path, partitions: u32, since: Instant) {
+    let ms = since.elapsed().as_millis();
+    tracing::info!(dir = %dir.display(), partitions, ms, "log opened in {ms} ms: {}", dir.display());
+}
+
+/// A batch that nobody was told about was cut off the journal.
+pub(crate) fn torn_tail_cut(dir: &Path, bytes: u64) {
+    tracing::warn!(dir = %dir.display(), bytes, "cut {bytes} bytes of an unfinished commit off the journal, as after a crash");
+}
+
+/// No more appends until the log is opened anew.
+pub(crate) fn log_failed(reason: &str) {
+    tracing::error!(
+        reason,
+        "a commit failed and may or may not be on the disk; the log takes no more appends: {reason}"
+    );
+}
+
+/// There is space again.
+pub(crate) fn engine_reopened() {
+    tracing::info!("the log's storage engine was opened anew; appends go on");
+}
+
+/// Background work failed and is tried again.
+pub(crate) fn background_failed(operation: &'static str, reason: &str) {
+    tracing::warn!(operation, reason, "could not {operation}: {reason}; it is tried again");
+}

@@ -1,0 +1,58 @@
+//! What the store tells about itself: one function for each thing that happens.
+
+use std::time::Instant;
+
+use crate::seam::{StoreErrorKind, StoreResult};
+
+/// Runs an operation and records how long it took and how it ended. Operations are the methods of the seam.
+pub(crate) async fn timed<T>(
+    operation: &'static str,
+    run: impl Future<Output = StoreResult<T>>,
+) -> StoreResult<T> {
+    let started = Instant::now();
+    let result = run.await;
+    metrics::histogram!("fastn_store_operation_seconds", "operation" => operation).record(started.elapsed().as_secs_f64());
+    if let Err(error) = &result {
+        metrics::counter!("fastn_store_errors_total", "operation" => operation, "kind" => kind_label(error.kind))
+            .increment(1);
+    }
+    result
+}
+
+fn kind_label(kind: StoreErrorKind) -> &'static str {
+    match kind {
+        StoreErrorKind::NotFound => "not_found",
+        StoreErrorKind::Conflict => "conflict",
+        StoreErrorKind::BadCursor => "bad_cursor",
+        StoreErrorKind::Unavailable => "unavailable",
+        StoreErrorKind::Full => "full",
+        StoreErrorKind::SchemaNewer => "schema_newer",
+        StoreErrorKind::Corrupt => "corrupt",
+        StoreErrorKind::Database => "database",
+    }
+}
+
+/// The catalog in memory is at `revision` now.
+pub(crate) fn catalog_followed(revision: u64, rows: usize) {
+    metrics::gauge!("fastn_catalog_revision").set(revision as f64);
+    metrics::counter!("fastn_catalog_rows_total").increment(rows as u64);
+}
+
+/// The feed could not be read; the last catalog stays.
+pub(crate) fn catalog_stale(error: &crate::StoreError, failures: u32) {
+    metrics::counter!("fastn_catalog_feed_errors_total").increment(1);
+    if failures == 1 {
+        tracing::warn!(%error, "configuration changes cannot be read; the last known configuration stays in force");
+    }
+}
+
+/// The feed can be read again.
+pub(crate) fn catalog_fresh_again() {
+    tracing::info!("configuration changes can be read again");
+}
+
+/// A row of the configuration that cannot be used. Told once for each change of it.
+pub(crate) fn catalog_row_unusable(error: &fastn_domain::catalog::CatalogError) {
+    metrics::counter!("fastn_catalog_unusable_rows_total").increment(1);
+    tracing::warn!(%error, "a resource cannot be used until it is changed; everything else stands");
+}

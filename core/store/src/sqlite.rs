@@ -1,0 +1,263 @@
+//! The store on SQLite: one directory with two database files.
+//!
+//! `config.db` is the truth for configuration, so each commit is synced (`synchronous=FULL`). `activity.db` is a view of
+//! the log whose position is in the same transaction as its rows, so a commit that a power cut takes back is simply
+//! projected again (`synchronous=NORMAL`). Each file has one writing connection and a few reading ones; the two never
+//! wait for each other. Both are in WAL mode.
+
+mod config;
+mod dead_letter;
+mod error;
+mod event;
+mod execution;
+mod migrate;
+mod project;
+mod prune;
+mod row;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};
+use fastn_contract::page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page};
+use fastn_domain::catalog::{ResourceKind, ResourceRow};
+use fastn_domain::ids::{AccountId, EventId, ExecutionId};
+use fastn_domain::scope::Reach;
+use fastn_domain::time::{Clock, Timestamp};
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::sync::watch;
+
+use crate::observe;
+use crate::projection::{Position, ProjectionBatch};
+use crate::seam::{
+    EventFilter, ExecutionFilter, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, Store, StoreResult,
+};
+
+/// How long a connection waits for another one's lock before it gives up.
+const BUSY_TIMEOUT_MS: u64 = 5_000;
+/// How long a call waits for a free connection.
+const ACQUIRE_TIMEOUT_MS: u64 = 10_000;
+/// Page of the activity file. Rows are one to a few KiB: on larger pages more of them fit without spilling, and a
+/// commit in many places still writes little. Measured 4 to 32 KiB, see `projector_bench`.
+const ACTIVITY_PAGE_BYTES: u32 = 8_192;
+/// WAL of the activity file before it is copied back: fewer, larger copies than SQLite's 1,000 pages.
+const ACTIVITY_WAL_PAGES: u32 = 2_048;
+
+/// What an operator may turn.
+#[derive(Clone)]
+pub struct SqliteOptions {
+    /// Reading connections of each file.
+    pub readers_max: u32,
+    /// Page cache of the projector's connection, in KiB.
+    pub writer_cache_kib: u32,
+    /// Page cache of each other connection, in KiB.
+    pub reader_cache_kib: u32,
+    /// Where the store reads the time of changes.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { readers_max: 3, writer_cache_kib: 16_384, reader_cache_kib: 2_048, clock: Arc::new(SystemClock) }
+    }
+}
+
+impl std::fmt::Debug for SqliteOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteOptions").field("readers_max", &self.readers_max).finish_non_exhaustive()
+    }
+}
+
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    }
+}
+
+/// See the head of this file.
+pub struct SqliteStore {
+    config_writer: SqlitePool,
+    config_readers: SqlitePool,
+    activity_writer: SqlitePool,
+    activity_readers: SqlitePool,
+    written: watch::Sender<u64>,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqliteStore {
+    /// Opens both files in `directory`, which must exist, and brings their schemas up to date. New files are made.
+    ///
+    /// # Errors
+    /// `SchemaNewer` when a newer program has been here; `Unavailable` when another process holds a lock for too long.
+    pub async fn open(directory: &Path, options: SqliteOptions) -> StoreResult<Self> {
+        let config = file(directory, "config.db").synchronous(SqliteSynchronous::Full);
+        let activity = file(directory, "activity.db")
+            .synchronous(SqliteSynchronous::Normal)
+            .page_size(ACTIVITY_PAGE_BYTES)
+            .pragma("wal_autocheckpoint", ACTIVITY_WAL_PAGES.to_string());
+        let config_writer = pool(cached(&config, options.reader_cache_kib), 1, "config.db").await?;
+        migrate::migrate(&config_writer, &migrate::CONFIG, "config.db").await?;
+        let activity_writer = pool(cached(&activity, options.writer_cache_kib), 1, "activity.db").await?;
+        migrate::migrate(&activity_writer, &migrate::ACTIVITY, "activity.db").await?;
+        let reader = |file: &SqliteConnectOptions| cached(file, options.reader_cache_kib).read_only(true);
+        let config_readers = pool(reader(&config), options.readers_max, "config.db").await?;
+        let activity_readers = pool(reader(&activity), options.readers_max, "activity.db").await?;
+        let revision = config::newest_revision(&config_readers).await?;
+        Ok(Self {
+            config_writer,
+            config_readers,
+            activity_writer,
+            activity_readers,
+            written: watch::Sender::new(revision),
+            clock: options.clock,
+        })
+    }
+}
+
+fn file(directory: &Path, name: &str) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(directory.join(name))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))
+        .foreign_keys(false)
+        .pragma("temp_store", "memory")
+}
+
+fn cached(file: &SqliteConnectOptions, cache_kib: u32) -> SqliteConnectOptions {
+    // A negative size is in KiB, a positive one in pages.
+    file.clone().pragma("cache_size", format!("-{cache_kib}"))
+}
+
+async fn pool(file: SqliteConnectOptions, connections_max: u32, name: &str) -> StoreResult<SqlitePool> {
+    SqlitePoolOptions::new()
+        .max_connections(connections_max)
+        .min_connections(u32::from(connections_max == 1))
+        .acquire_timeout(Duration::from_millis(ACQUIRE_TIMEOUT_MS))
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(file)
+        .await
+        .map_err(|error| error::database("open database", name, error))
+}
+
+/// The rows that a page may have.
+fn limit(page: &PageRequest) -> i64 {
+    let limit = if page.limit == 0 { PAGE_LIMIT_DEFAULT } else { page.limit.min(PAGE_LIMIT_MAX) };
+    i64::from(limit)
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn write(&self, account: &AccountId, writes: Vec<ResourceWrite>) -> StoreResult<Vec<ResourceRow>> {
+        let rows =
+            observe::timed("write", config::write(&self.config_writer, account, writes, self.clock.now())).await?;
+        if let Some(newest) = rows.iter().map(|row| row.revision).max() {
+            self.written.send_if_modified(|revision| {
+                let newer = newest > *revision;
+                *revision = newest.max(*revision);
+                newer
+            });
+        }
+        Ok(rows)
+    }
+
+    fn written(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.written.subscribe())
+    }
+
+    async fn resource(&self, reach: &Reach, kind: ResourceKind, id: &str) -> StoreResult<Option<ResourceRow>> {
+        observe::timed("resource", config::resource(&self.config_readers, reach, kind, id)).await
+    }
+
+    async fn resources(&self, reach: &Reach, kind: ResourceKind, page: &PageRequest) -> StoreResult<Page<ResourceRow>> {
+        observe::timed("resources", config::resources(&self.config_readers, reach, kind, page)).await
+    }
+
+    async fn changes(&self, after: u64, limit: u32) -> StoreResult<Vec<ResourceRow>> {
+        observe::timed("changes", config::changes(&self.config_readers, after, limit)).await
+    }
+
+    async fn events(&self, reach: &Reach, filter: &EventFilter, page: &PageRequest) -> StoreResult<Page<EventView>> {
+        observe::timed("events", event::list(&self.activity_readers, reach, filter, page)).await
+    }
+
+    async fn event(&self, reach: &Reach, id: &EventId) -> StoreResult<Option<EventView>> {
+        observe::timed("event", event::one(&self.activity_readers, reach, id)).await
+    }
+
+    async fn executions(
+        &self,
+        reach: &Reach,
+        filter: &ExecutionFilter,
+        page: &PageRequest,
+    ) -> StoreResult<Page<ExecutionView>> {
+        observe::timed("executions", execution::list(&self.activity_readers, reach, filter, page)).await
+    }
+
+    async fn execution(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ExecutionView>> {
+        observe::timed("execution", execution::one(&self.activity_readers, reach, id)).await
+    }
+
+    async fn replay_source(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ReplaySource>> {
+        observe::timed("replay_source", execution::replay_source(&self.activity_readers, reach, id)).await
+    }
+
+    async fn dead_letters(
+        &self,
+        reach: &Reach,
+        status: Option<DeadLetterStatus>,
+        workflow: Option<&str>,
+        page: &PageRequest,
+    ) -> StoreResult<Page<DeadLetterView>> {
+        let list = dead_letter::list(&self.activity_readers, reach, status, workflow, page);
+        observe::timed("dead_letters", list).await
+    }
+
+    async fn dead_letter(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<DeadLetterView>> {
+        observe::timed("dead_letter", dead_letter::one(&self.activity_readers, reach, id)).await
+    }
+
+    async fn remember(
+        &self,
+        reach: &Reach,
+        key: &str,
+        answer: RememberedAnswer,
+    ) -> StoreResult<Option<RememberedAnswer>> {
+        let now = self.clock.now();
+        observe::timed("remember", config::remember(&self.config_writer, reach, key, answer, now)).await
+    }
+
+    async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>> {
+        observe::timed("recall", config::recall(&self.config_readers, reach, key, self.clock.now())).await
+    }
+
+    async fn position(&self, partition: u32) -> StoreResult<Position> {
+        observe::timed("position", project::position(&self.activity_readers, partition)).await
+    }
+
+    async fn project(&self, batch: ProjectionBatch) -> StoreResult<()> {
+        observe::timed("project", project::project(&self.activity_writer, batch)).await
+    }
+
+    async fn prune(&self, before: Timestamp, rows_max: u32) -> StoreResult<u64> {
+        observe::timed("prune", prune::prune(&self.activity_writer, before, rows_max, self.clock.now())).await
+    }
+
+    async fn reset_activity(&self) -> StoreResult<()> {
+        observe::timed("reset_activity", project::reset(&self.activity_writer)).await
+    }
+
+    async fn close(&self) {
+        for pool in [&self.config_readers, &self.activity_readers, &self.config_writer, &self.activity_writer] {
+            pool.close().await;
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Reading executions.
+
+use fastn_contract::activity::ExecutionView;
+use fastn_contract::page::Page;
+use fastn_domain::event::Header;
+use fastn_domain::ids::{AccountId, CustomerId, ExecutionId};
+use fastn_domain::journal::{OpRecord, Wait};
+use fastn_domain::scope::{Reach, Scope};
+use fastn_domain::time::Timestamp;
+use sqlx::SqlitePool;
+use sqlx::sqlite::SqliteRow;
+
+use super::error::database;
+use super::row::{Columns, newest_first, next_cursor, read_label_error, within};
+use crate::activity_view::{latest_results, live_steps, log_lines, merged_headers, step_views};
+use crate::label::Label as _;
+use crate::seam::{ExecutionFilter, PageRequest, ReplaySource, StoreResult};
+
+const LIST: &str = "SELECT t.seq, t.id, t.customer, t.created, t.status, t.workflow, t.version, t.environment, t.tier, \
+    t.origin, t.trigger_id, t.event_id, t.replay_of, t.parent, t.attempt, t.finished, t.step_count, t.error \
+    FROM executions t";
+
+const ONE: &str = "SELECT t.seq, t.id, t.account, t.customer, t.created, t.status, t.workflow, t.version, \
+    t.environment, t.tier, t.origin, t.trigger_id, t.event_id, t.replay_of, t.parent, t.attempt, t.finished, \
+    t.step_count, t.error, COALESCE(t.event_kind, e.kind) AS event_kind, \
+    COALESCE(t.event_source, e.source) AS event_source, COALESCE(t.event_time, e.time) AS event_time, \
+    t.headers, e.headers AS event_headers, COALESCE(t.input, e.data) AS input, t.steps, t.logs, t.output, t.results, \
+    t.waits FROM executions t LEFT JOIN events e \
+    ON e.seq = t.event_seq AND e.account = t.account AND e.customer = t.customer";
+
+pub(super) async fn list(
+    pool: &SqlitePool,
+    reach: &Reach,
+    filter: &ExecutionFilter,
+    page: &PageRequest,
+) -> StoreResult<Page<ExecutionView>> {
+    let mut query = within(LIST, reach);
+    if let Some(status) = filter.status {
+        query.push(" AND t.status = ").push_bind(status.label());
+        if status.label() != "completed" {
+            // Lets the planner use the small index of the executions that did not simply complete.
+            query.push(" AND t.status <> 'completed'");
+        }
+    }
+    if let Some(workflow) = &filter.workflow {
+        query.push(" AND t.workflow = ").push_bind(workflow.clone());
+    }
+    if let Some(trigger) = &filter.trigger {
+        query.push(" AND t.trigger_id = ").push_bind(trigger.clone());
+    }
+    if let Some(event) = &filter.event_id {
+        query.push(" AND t.event_id = ").push_bind(event.clone());
+    }
+    if let Some(since) = filter.since {
+        query.push(" AND t.created >= ").push_bind(since.0);
+    }
+    if let Some(until) = filter.until {
+        query.push(" AND t.created < ").push_bind(until.0);
+    }
+    let limit = newest_first(&mut query, "executions", "created", page)?;
+    let rows = query.build().fetch_all(pool).await.map_err(|error| database("list", "executions", error))?;
+    let next_cursor = next_cursor(&rows, limit, "executions", "created")?;
+    let items = rows.iter().take(limit as usize).map(summary).collect::<StoreResult<_>>()?;
+    Ok(Page { items, next_cursor })
+}
+
+pub(super) async fn one(pool: &SqlitePool, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ExecutionView>> {
+    whole(pool, reach, id).await?.map(|row| full(&row)).transpose()
+}
+
+async fn whole(pool: &SqlitePool, reach: &Reach, id: ExecutionId) -> StoreResult<Option<SqliteRow>> {
+    let mut query = within(ONE, reach);
+    query.push(" AND t.id = ").push_bind(id.to_bytes().to_vec());
+    query.build().fetch_optional(pool).await.map_err(|error| database("read execution", id.to_string(), error))
+}
+
+pub(super) async fn replay_source(
+    pool: &SqlitePool,
+    reach: &Reach,
+    id: ExecutionId,
+) -> StoreResult<Option<ReplaySource>> {
+    let Some(row) = whole(pool, reach, id).await? else { return Ok(None) };
+    let view = full(&row)?;
+    let row = Columns { table: "executions", row: &row };
+    // Without its input there is nothing to replay: the event was deleted by age, or its log was trimmed too early.
+    let Some(input) = row.get::<Option<String>>("input")? else { return Ok(None) };
+    let id_of = |column: &'static str| row.text(column).map(|text| (column, text));
+    let (account, customer) = (id_of("account")?, id_of("customer")?);
+    let headers = merged_headers(
+        row.json::<Vec<Header>>("event_headers")?.unwrap_or_default(),
+        row.json::<Vec<Header>>("headers")?.unwrap_or_default(),
+    );
+    Ok(Some(ReplaySource {
+        scope: Scope::new(
+            AccountId::new(&account.1).map_err(|_| read_label_error("executions", account.0, &account.1))?,
+            CustomerId::new(&customer.1).map_err(|_| read_label_error("executions", customer.0, &customer.1))?,
+        ),
+        view,
+        input,
+        headers: serde_json::to_string(&headers).expect("names and values are plain strings"),
+        event_kind: row.get::<Option<String>>("event_kind")?.unwrap_or_default(),
+        event_source: row.get::<Option<String>>("event_source")?.unwrap_or_default(),
+        event_time: Timestamp(row.get::<Option<i64>>("event_time")?.unwrap_or_default()),
+        results: latest_results(row.lines::<OpRecord>("results")?),
+    }))
+}
+
+fn summary(row: &SqliteRow) -> StoreResult<ExecutionView> {
+    let row = Columns { table: "executions", row };
+    let created: i64 = row.get("created")?;
+    let finished: Option<i64> = row.get("finished")?;
+    Ok(ExecutionView {
+        id: row.execution("id")?.map(|id| id.to_string()).unwrap_or_default(),
+        customer: row.text("customer")?,
+        workflow: row.text("workflow")?,
+        version: row.count("version")?,
+        environment: row.text("environment")?,
+        tier: row.label("tier")?,
+        status: row.label("status")?,
+        triggered_by: row.label("origin")?,
+        trigger: row.get("trigger_id")?,
+        event_id: row.text("event_id")?,
+        replay_of: row.execution("replay_of")?.map(|id| id.to_string()),
+        parent: row.execution("parent")?.map(|id| id.to_string()),
+        attempt: row.count("attempt")?,
+        created_at: Timestamp(created).to_string(),
+        finished_at: finished.map(|at| Timestamp(at).to_string()),
+        duration_ms: finished.map(|at| u64::try_from((at - created) / 1_000).unwrap_or(0)),
+        step_count: row.count("step_count")?,
+        error: row.json("error")?,
+        input: None,
+        output: None,
+        steps: None,
+        logs: None,
+    })
+}
+
+fn full(row: &SqliteRow) -> StoreResult<ExecutionView> {
+    let mut view = summary(row)?;
+    let row = Columns { table: "executions", row };
+    view.input = row.value("input")?;
+    view.output = row.value("output")?;
+    view.steps = Some(match row.json("steps")? {
+        Some(steps) => step_views(steps),
+        None if view.status.is_final() => Vec::new(),
+        None => live_steps(row.lines("results")?, row.lines::<Wait>("waits")?),
+    });
+    view.logs = Some(log_lines(row.json("logs")?.unwrap_or_default()));
+    Ok(view)
+}

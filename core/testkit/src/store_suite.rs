@@ -1,0 +1,56 @@
+//! What every store must do. Run [`run_all`] against each implementation.
+
+mod activity;
+mod resources;
+mod rows;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use fastn_store::{Store, StoreError, StoreErrorKind};
+
+pub use rows::{end, event, execution, failure, patch, scope};
+
+/// A store and what must live as long as it, such as its directory.
+pub type Opened = (Arc<dyn Store>, Box<dyn std::any::Any + Send>);
+
+/// Runs every property, each on a store of its own that `open` makes.
+///
+/// # Panics
+/// When a property does not hold.
+pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
+    macro_rules! each {
+        ($($module:ident::$property:ident),* $(,)?) => {
+            $({
+                let (store, _guard) = open().await;
+                $module::$property(store.as_ref()).await;
+                store.close().await;
+            })*
+        };
+    }
+    each!(
+        resources::a_write_sees_what_it_expects_or_changes_nothing,
+        resources::revisions_order_the_feed,
+        resources::writes_are_all_or_none,
+        resources::deleted_rows_stay_in_the_feed_only,
+        resources::nobody_reads_beyond_his_reach,
+        resources::resources_page_without_gap_or_repeat,
+        resources::trigger_urls_are_unique,
+        resources::an_answer_is_remembered_once,
+        activity::a_batch_reads_back,
+        activity::an_execution_in_two_batches_reads_like_in_one,
+        activity::patches_change_only_what_lives,
+        activity::activity_ends_at_its_reach,
+        activity::lists_page_and_filter,
+        activity::foreign_cursors_are_refused,
+        activity::dead_letters_follow_failures_and_replays,
+        activity::positions_must_follow,
+        activity::a_refused_batch_changes_nothing,
+        activity::pruning_spares_the_living_and_their_input,
+        activity::reset_empties_activity_and_positions,
+    );
+}
+
+pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {
+    result.expect_err("it should have been refused").kind
+}

@@ -1,0 +1,16 @@
+//! The workflow runtime from outside: what workflows can do, and what they cannot.
+
+#[path = "runtime_api/calls.rs"]
+mod calls;
+#[path = "runtime_api/driver.rs"]
+mod driver;
+#[path = "runtime_api/errors.rs"]
+mod errors;
+#[path = "runtime_api/limits.rs"]
+mod limits;
+#[path = "runtime_api/replay.rs"]
+mod replay;
+#[path = "runtime_api/steps.rs"]
+mod steps;
+#[path = "runtime_api/web.rs"]
+mod web;

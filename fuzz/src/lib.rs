@@ -4,9 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use fastn_log::{
-    Appended, Bounds, Log, LogResult, Membership, Offset, Partition, Record, StoredRecord, Topic,
-};
+use fastn_log::{Appended, Bounds, Log, LogResult, Membership, Offset, Partition, Record, StoredRecord, Topic};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;

@@ -11,30 +11,34 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use fastn_contract::command::Accepted;
 use fastn_contract::error::Problem;
-use fastn_domain::catalog::{Catalog, Secret};
+use fastn_domain::catalog::{Catalog, SealedSecret};
 use fastn_domain::event::{EVENT_DATA_BYTES_MAX, EventRecord};
 use fastn_domain::{AccountId, Clock, CustomerId};
 use fastn_log::Log;
 use tokio::sync::watch;
 
-use crate::append::{EncodeEvent, append_events, append_problem};
+use crate::append::{append_events, append_problem};
 use crate::budget::Budget;
 use crate::observe::{self, Route};
 use crate::problem::{ProblemResponse, no_such_method};
 use crate::{events, webhook};
 
-/// A secret of the catalog and where it stands, which its seal is bound to.
+/// A sealed secret and the place that its seal is bound to.
 #[derive(Clone, Copy, Debug)]
 pub struct SecretAt<'a> {
     /// The account.
     pub account: &'a AccountId,
     /// The one customer it belongs to; absent for the account's own.
     pub customer: Option<&'a CustomerId>,
-    /// The sealed versions. The newest is wanted.
-    pub secret: &'a Secret,
+    /// Its name.
+    pub name: &'a str,
+    /// The version: the newest.
+    pub version: u32,
+    /// The sealed value of this version.
+    pub sealed: &'a SealedSecret,
 }
 
-/// Opens the newest version of a secret. The error says why it cannot, without the value.
+/// Opens a secret, as the vault of the store does. The error says why it cannot, without the value.
 pub type OpenSecret = Arc<dyn Fn(SecretAt<'_>) -> Result<String, String> + Send + Sync>;
 
 /// The limits of the edge.
@@ -66,8 +70,6 @@ impl Default for IngestConfig {
 pub struct Ingest {
     /// Where events go.
     pub log: Arc<dyn Log>,
-    /// How they are encoded.
-    pub encode: EncodeEvent,
     /// The configuration, as new as it is.
     pub catalog: watch::Receiver<Arc<Catalog>>,
     /// Opens the signing secrets of webhooks.
@@ -148,7 +150,7 @@ async fn answer(edge: &Edge, route: Route, started: Instant, taken: Result<Taken
 }
 
 async fn store(edge: &Edge, taken: &Taken) -> Result<(), Problem> {
-    let appended = append_events(edge.parts.log.as_ref(), edge.parts.encode, &taken.events).await;
+    let appended = append_events(edge.parts.log.as_ref(), &taken.events).await;
     appended.map(|_| ()).map_err(|error| append_problem(&error, taken.events[0].id.as_str()))
 }
 

@@ -12,6 +12,7 @@ use fastn_domain::catalog::{Catalog, ResourceKind, ResourceRow};
 use fastn_domain::event::EventRecord;
 use fastn_domain::{AccountId, Clock, CustomerId, Timestamp};
 use fastn_ingest::{Ingest, IngestConfig, auth, problem, router};
+use fastn_log::codec::decode_event;
 use fastn_log::{
     Appended, Bounds, Log, LogError, LogErrorKind, LogResult, Membership, Offset, Outcome, Partition, Record,
     StoredRecord, Topic,
@@ -138,15 +139,11 @@ impl Edge {
         let (sender, catalog) = watch::channel(Arc::new(catalog()));
         let ingest = Ingest {
             log: log.clone(),
-            encode: |event| serde_json::to_vec(event).unwrap().into(),
             catalog,
             secrets: Arc::new(|at| {
-                let (_, sealed) = at.secret.versions.last_key_value().unwrap();
-                sealed
-                    .sealed
-                    .strip_prefix("sealed:")
-                    .map(str::to_owned)
-                    .ok_or("the master key is another one".to_owned())
+                assert_eq!(at.version, 2, "the newest version is asked for");
+                let open = at.sealed.sealed.strip_prefix("sealed:").map(str::to_owned);
+                open.ok_or("the master key is another one".to_owned())
             }),
             clock: Arc::new(FixedClock),
             config,
@@ -188,7 +185,7 @@ impl Edge {
     pub(crate) fn events(&self) -> Vec<EventRecord> {
         let appends = self.log.appends.lock().unwrap();
         let records = appends.iter().flat_map(|(_, _, records)| records);
-        records.map(|record| serde_json::from_slice(&record.value).unwrap()).collect()
+        records.map(|record| decode_event(&record.value).unwrap()).collect()
     }
 
     /// The one event that is in the log.

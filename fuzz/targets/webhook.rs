@@ -47,7 +47,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         config: IngestConfig::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    Fixture { runtime, log, router: router(ingest).fallback(problem::no_such_route), _catalog: sender }
+    Fixture { runtime, log, router: problem::with_fallbacks(router(ingest)), _catalog: sender }
 });
 
 fuzz_target!(|input: &[u8]| {

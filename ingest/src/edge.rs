@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use crate::append::{append_events, append_problem};
 use crate::budget::Budget;
 use crate::observe::{self, Route};
-use crate::problem::{ProblemResponse, no_such_method};
+use crate::problem::ProblemResponse;
 use crate::{events, webhook};
 
 /// A sealed secret and the place that its seal is bound to.
@@ -103,14 +103,13 @@ pub(crate) struct Taken {
 
 /// The routes `POST /v1/webhooks/{trigger}` and `POST /v1/events`.
 ///
-/// It has no fallback of its own, so that it can be merged with the API's router; whoever wires the server adds
-/// [`crate::problem::no_such_route`].
+/// It has no fallbacks of its own, so that it can be merged with the API's router, which has other methods on the same
+/// paths; whoever wires the server puts [`crate::problem::with_fallbacks`] around the whole.
 pub fn router(ingest: Ingest) -> Router {
     let budget = Budget::new(ingest.config.in_flight_bytes_max);
     Router::new()
         .route("/v1/webhooks/{trigger}", post(post_webhook))
         .route("/v1/events", post(post_events))
-        .method_not_allowed_fallback(no_such_method)
         .with_state(Arc::new(Edge { parts: ingest, budget }))
 }
 

@@ -103,7 +103,7 @@ fn answers(turn: &Turn) -> Vec<OpResult> {
 
 fn start(slot: u64, program: &Arc<Program>) -> Job {
     let item = r#"{"name":"a thing with a name","price":12.5,"tags":["x","y"],"note":"something of some length"}"#;
-    let input = format!(r#"{{"id":{slot},"items":[{}]}}"#, vec![item; 10].join(","));
+    let input = format!(r#"{{"id":{slot},"items":[{}]}}"#, [item; 10].join(","));
     let object: Arc<str> = r#"{"id":"acme","account":"acc_1"}"#.into();
     let context = RunContext {
         execution_id: format!("exec_{slot}"),

@@ -1,5 +1,7 @@
 //! The workflow runtime from outside: what workflows can do, and what they cannot.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are tests
+
 #[path = "runtime_api/calls.rs"]
 mod calls;
 #[path = "runtime_api/driver.rs"]

@@ -11,6 +11,7 @@
 mod committer;
 mod engine;
 mod failure;
+mod format;
 mod frame;
 mod janitor;
 mod journal_check;
@@ -19,7 +20,6 @@ mod queue;
 mod recent;
 
 use std::fs::File;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -42,9 +42,6 @@ use frame::Budget;
 pub use options::EmbeddedOptions;
 use queue::{Pending, Queue, Refused};
 use recent::Recent;
-
-const FORMAT: &str = "format";
-const FORMAT_LINE: &str = "fastn-log 1";
 
 /// A partition as all threads see it.
 pub(crate) struct Slot {
@@ -150,7 +147,7 @@ impl EmbeddedLog {
         let started = Instant::now();
         std::fs::create_dir_all(dir)?;
         let lock = engine::lock(dir)?;
-        check_format(dir, options.partitions)?;
+        format::check(dir, options.partitions)?;
         let engine = Engine::open(&dir.join("engine"), &options)?;
         let count = Topic::ALL.len() * options.partitions as usize;
         let mut slots = Vec::with_capacity(count);
@@ -206,34 +203,6 @@ impl EmbeddedLog {
         let bytes: usize = records.iter().map(Record::size).sum();
         let append_max = options.queue_bytes_max.max(record_max);
         (bytes > append_max).then(|| format!("{bytes} bytes in one append; the most is {append_max}, split it"))
-    }
-}
-
-/// Verifies the layout version and the partition count, or writes them into a new directory.
-fn check_format(dir: &Path, partitions: u32) -> Result<(), Failure> {
-    let path = dir.join(FORMAT);
-    let expected = format!("{FORMAT_LINE}\npartitions {partitions}\n");
-    match std::fs::read_to_string(&path) {
-        Ok(found) if found == expected => Ok(()),
-        Ok(found) if !found.starts_with(FORMAT_LINE) => {
-            Err(Failure::corrupt(format!("{} names a format that this version does not know", path.display())))
-        }
-        Ok(found) => {
-            let count =
-                found.lines().find_map(|line| line.strip_prefix("partitions ")).unwrap_or("an unknown number of");
-            let message = format!("it was made with {count} partitions, not {partitions}; open it with that number");
-            Err(Failure { message, ..Failure::corrupt(String::new()) })
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let next = dir.join("format.new");
-            let mut file = File::create(&next)?;
-            file.write_all(expected.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&next, &path)?;
-            File::open(dir)?.sync_all()?;
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
     }
 }
 
@@ -396,7 +365,7 @@ mod tests {
         let log = EmbeddedLog::open(dir.path(), options.clone()).unwrap();
         let append = |log: &EmbeddedLog| log.append(Topic::Events, 0, vec![Record::new("k", "v")]);
         append(&log).await.unwrap();
-        *log.shared.injected.lock().unwrap() = Some(io::Error::other("injected").into());
+        *log.shared.injected.lock().unwrap() = Some(std::io::Error::other("injected").into());
         let error = append(&log).await.expect_err("it failed");
         assert_eq!((error.kind, error.outcome), (LogErrorKind::Io, Outcome::Unknown));
         let error = append(&log).await.expect_err("it is refused");

@@ -14,7 +14,7 @@ use rquickjs::qjs;
 
 use super::bytecode;
 use super::heap::{ALLOCATOR, Image, Region, Template};
-use super::host::{Host, NATIVES, interrupt, native, string_of, thread_cpu_ns};
+use super::host::{Host, NATIVES, interrupt, native, rejection, string_of, thread_cpu_ns};
 
 /// Stack that JavaScript may use; the thread has more, for the native functions at the end of a deep chain.
 const JS_STACK_BYTES_MAX: usize = 1 << 20;
@@ -263,6 +263,7 @@ unsafe fn boot(region: &Region, host: &mut Host, code: &[u8]) -> Result<Booted, 
         let opaque = ptr::from_mut(host).cast();
         qjs::JS_SetRuntimeOpaque(rt, opaque);
         qjs::JS_SetInterruptHandler(rt, Some(interrupt), opaque);
+        qjs::JS_SetHostPromiseRejectionTracker(rt, Some(rejection), opaque);
         qjs::JS_SetMaxStackSize(rt, JS_STACK_BYTES_MAX as qjs::size_t);
         qjs::JS_SetGCThreshold(rt, GC_START_BYTES as qjs::size_t);
         let ctx = qjs::JS_NewContextRaw(rt);

@@ -14,6 +14,8 @@ use super::web;
 
 /// The longest answer of one call for random bytes, as in browsers.
 const RANDOM_BYTES_MAX: usize = 65_536;
+/// Rejections nobody listened to that are told of one slice.
+const UNHEARD_MAX: usize = 20;
 
 /// What one slice has produced so far, and the limits that it runs under.
 #[derive(Default)]
@@ -22,6 +24,8 @@ pub(crate) struct Host {
     pub(crate) ops: Vec<String>,
     pub(crate) logs: Vec<(String, String)>,
     pub(crate) steps: Vec<StepNote>,
+    /// Promises that were rejected while nobody listened, by their address, and with what.
+    pub(crate) unheard: Vec<(usize, String)>,
     /// The end of the workflow: completed or not, and its JSON.
     pub(crate) done: Option<(bool, String)>,
     /// The root of the sandbox's random bytes.
@@ -63,6 +67,25 @@ pub(crate) unsafe extern "C" fn interrupt(_rt: *mut qjs::JSRuntime, opaque: *mut
         host.interrupted = true;
     }
     c_int::from(host.interrupted)
+}
+
+/// Notes a promise that is rejected while nobody listens, and forgets it when somebody does after all.
+pub(crate) unsafe extern "C" fn rejection(
+    ctx: *mut qjs::JSContext,
+    promise: qjs::JSValue,
+    reason: qjs::JSValue,
+    handled: bool,
+    opaque: *mut c_void,
+) {
+    // SAFETY: as in `interrupt`; the values belong to the running context.
+    let (host, address) = unsafe { (&mut *opaque.cast::<Host>(), qjs::JS_VALUE_GET_PTR(promise).addr()) };
+    if handled {
+        host.unheard.retain(|(known, _)| *known != address);
+    } else if host.unheard.len() < UNHEARD_MAX && !host.interrupted {
+        // SAFETY: as above.
+        let text = unsafe { string_of(ctx, reason) }.unwrap_or_default();
+        host.unheard.push((address, text));
+    }
 }
 
 /// The native functions, by their place in this list.

@@ -192,11 +192,15 @@ impl Sandbox {
         let host = engine.host();
         let (ops, logs, steps) =
             (std::mem::take(&mut host.ops), std::mem::take(&mut host.logs), std::mem::take(&mut host.steps));
+        let unheard = std::mem::take(&mut host.unheard);
         let done = host.done.take();
         let (interrupted, panicked) = (host.interrupted, host.panicked);
         self.note_steps(steps);
         for (level, text) in logs {
             self.log(&level, text);
+        }
+        for (_, text) in unheard {
+            self.log("warn", format!("a promise was rejected and nothing handles it: {text}"));
         }
         for op in ops {
             self.request(&op);

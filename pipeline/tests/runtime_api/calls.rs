@@ -104,6 +104,24 @@ fn logs() {
     assert_eq!((logs[2].seq, logs[2].at_ms), (2, STARTED_MS + 1_000));
 }
 
+/// Property: a rejection that nothing handles is told in the log; one that is handled is not.
+#[test]
+fn rejections_that_nobody_hears() {
+    let run = Driver::new().run(
+        "export default async function (ctx) {
+            ctx.step('lost', () => { throw new Error('nobody listens') });
+            Promise.reject(new Error('heard')).catch(() => {});
+            try { await ctx.step('kept', async () => { await null; throw new Error('heard too') }) } catch {}
+            await ctx.sleep(1);
+        }",
+        "{}",
+        null,
+    );
+    let messages: Vec<_> = run.logs.iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(messages, ["a promise was rejected and nothing handles it: Error: nobody listens"]);
+    assert_eq!(run.output(), "null");
+}
+
 /// Property: a secret reaches the workflow, and nothing that is shown: not logs, marks or errors.
 #[test]
 fn secrets_stay_out_of_sight() {

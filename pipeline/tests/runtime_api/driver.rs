@@ -42,10 +42,6 @@ impl Run {
     pub(crate) fn error(&self) -> &WorkflowError {
         self.error.as_ref().unwrap_or_else(|| panic!("no error but {:?}", self.output))
     }
-
-    pub(crate) fn messages(&self) -> Vec<&str> {
-        self.logs.iter().map(|line| line.message.as_str()).collect()
-    }
 }
 
 pub(crate) fn program(source: &str) -> Arc<Program> {

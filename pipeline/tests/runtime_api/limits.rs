@@ -5,13 +5,14 @@ use fastn_pipeline::runtime::{ErrorKind, Job, OpResult, PoolConfig, TurnState};
 use crate::driver::{Driver, context, null, program};
 
 fn small() -> Driver {
-    Driver::with(&PoolConfig {
-        threads: 1,
-        memory_bytes_max: 64 << 20,
-        slice_cpu_ms_max: 100,
-        execution_cpu_ms_max: 250,
-        ..PoolConfig::default()
-    })
+    limited(100, 250)
+}
+
+fn limited(slice_cpu_ms_max: u64, execution_cpu_ms_max: u64) -> Driver {
+    let memory_bytes_max = 64 << 20;
+    let config =
+        PoolConfig { threads: 1, memory_bytes_max, slice_cpu_ms_max, execution_cpu_ms_max, ..PoolConfig::default() };
+    Driver::with(&config)
 }
 
 fn done(key: &str) -> Vec<OpResult> {
@@ -24,7 +25,7 @@ const WAITS: &str =
 /// Property: memory bombs of every shape end with a Memory error.
 #[test]
 fn memory_bombs() {
-    let driver = small();
+    let driver = limited(60_000, 60_000);
     for bomb in [
         "'x'.repeat(1e9)",
         "let a = []; for (;;) a.push(new Array(1000).fill(1))",

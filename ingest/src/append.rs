@@ -4,40 +4,30 @@ use bytes::Bytes;
 use fastn_contract::error::{ErrorCode, Problem};
 use fastn_domain::event::EventRecord;
 use fastn_domain::partition::partition_of_key;
+use fastn_log::codec::encode_event;
 use fastn_log::{Appended, Log, LogError, LogErrorKind, Outcome, Record, Topic};
 use futures_util::future::BoxFuture;
 
 use crate::observe;
 use crate::problem::retry_after;
 
-/// How an event becomes the value of a record.
-pub type EncodeEvent = fn(&EventRecord) -> Bytes;
-
 /// Appends one event or command to its customer's partition. Resolves once it is durable.
 ///
 /// # Errors
 /// As [`Log::append`]; [`append_problem`] makes the answer of it.
-pub fn append_event(
-    log: &dyn Log,
-    encode: EncodeEvent,
-    event: &EventRecord,
-) -> BoxFuture<'static, Result<Appended, LogError>> {
-    append_events(log, encode, std::slice::from_ref(event))
+pub fn append_event(log: &dyn Log, event: &EventRecord) -> BoxFuture<'static, Result<Appended, LogError>> {
+    append_events(log, std::slice::from_ref(event))
 }
 
 /// Appends events of one customer, in order, all or none. At least one.
 ///
 /// # Errors
 /// As [`Log::append`].
-pub(crate) fn append_events(
-    log: &dyn Log,
-    encode: EncodeEvent,
-    events: &[EventRecord],
-) -> BoxFuture<'static, Result<Appended, LogError>> {
+pub(crate) fn append_events(log: &dyn Log, events: &[EventRecord]) -> BoxFuture<'static, Result<Appended, LogError>> {
     let key = Bytes::from(events[0].scope.key());
     debug_assert!(events.iter().all(|event| event.scope == events[0].scope), "a batch is of one customer");
     let partition = partition_of_key(&key, log.partitions());
-    let records = events.iter().map(|event| Record::new(key.clone(), encode(event))).collect();
+    let records = events.iter().map(|event| Record::new(key.clone(), encode_event(event))).collect();
     log.append(Topic::Events, partition, records)
 }
 

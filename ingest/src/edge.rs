@@ -11,30 +11,34 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use fastn_contract::command::Accepted;
 use fastn_contract::error::Problem;
-use fastn_domain::catalog::{Catalog, Secret};
+use fastn_domain::catalog::{Catalog, SealedSecret};
 use fastn_domain::event::{EVENT_DATA_BYTES_MAX, EventRecord};
 use fastn_domain::{AccountId, Clock, CustomerId};
 use fastn_log::Log;
 use tokio::sync::watch;
 
-use crate::append::{EncodeEvent, append_events, append_problem};
+use crate::append::{append_events, append_problem};
 use crate::budget::Budget;
 use crate::observe::{self, Route};
-use crate::problem::{ProblemResponse, no_such_method};
+use crate::problem::ProblemResponse;
 use crate::{events, webhook};
 
-/// A secret of the catalog and where it stands, which its seal is bound to.
+/// A sealed secret and the place that its seal is bound to.
 #[derive(Clone, Copy, Debug)]
 pub struct SecretAt<'a> {
     /// The account.
     pub account: &'a AccountId,
     /// The one customer it belongs to; absent for the account's own.
     pub customer: Option<&'a CustomerId>,
-    /// The sealed versions. The newest is wanted.
-    pub secret: &'a Secret,
+    /// Its name.
+    pub name: &'a str,
+    /// The version: the newest.
+    pub version: u32,
+    /// The sealed value of this version.
+    pub sealed: &'a SealedSecret,
 }
 
-/// Opens the newest version of a secret. The error says why it cannot, without the value.
+/// Opens a secret, as the vault of the store does. The error says why it cannot, without the value.
 pub type OpenSecret = Arc<dyn Fn(SecretAt<'_>) -> Result<String, String> + Send + Sync>;
 
 /// The limits of the edge.
@@ -66,8 +70,6 @@ impl Default for IngestConfig {
 pub struct Ingest {
     /// Where events go.
     pub log: Arc<dyn Log>,
-    /// How they are encoded.
-    pub encode: EncodeEvent,
     /// The configuration, as new as it is.
     pub catalog: watch::Receiver<Arc<Catalog>>,
     /// Opens the signing secrets of webhooks.
@@ -101,14 +103,13 @@ pub(crate) struct Taken {
 
 /// The routes `POST /v1/webhooks/{trigger}` and `POST /v1/events`.
 ///
-/// It has no fallback of its own, so that it can be merged with the API's router; whoever wires the server adds
-/// [`crate::problem::no_such_route`].
+/// It has no fallbacks of its own, so that it can be merged with the API's router, which has other methods on the same
+/// paths; whoever wires the server puts [`crate::problem::with_fallbacks`] around the whole.
 pub fn router(ingest: Ingest) -> Router {
     let budget = Budget::new(ingest.config.in_flight_bytes_max);
     Router::new()
         .route("/v1/webhooks/{trigger}", post(post_webhook))
         .route("/v1/events", post(post_events))
-        .method_not_allowed_fallback(no_such_method)
         .with_state(Arc::new(Edge { parts: ingest, budget }))
 }
 
@@ -148,7 +149,7 @@ async fn answer(edge: &Edge, route: Route, started: Instant, taken: Result<Taken
 }
 
 async fn store(edge: &Edge, taken: &Taken) -> Result<(), Problem> {
-    let appended = append_events(edge.parts.log.as_ref(), edge.parts.encode, &taken.events).await;
+    let appended = append_events(edge.parts.log.as_ref(), &taken.events).await;
     appended.map(|_| ()).map_err(|error| append_problem(&error, taken.events[0].id.as_str()))
 }
 

@@ -28,6 +28,10 @@ use crate::payload::Media;
 use crate::plain;
 use crate::problem::{cut, invalid, invalid_part};
 
+/// Most bytes that are parsed on a thread that serves requests: about a millisecond. Larger batches get another thread, so
+/// that nobody's small request waits for them.
+const PARSED_INLINE_BYTES_MAX: usize = 256 * 1024;
+
 /// Events read from a body, and whether they came as a list.
 struct Drafts {
     drafts: Vec<Draft>,
@@ -47,8 +51,18 @@ pub(crate) async fn take(edge: &Edge, request: Request) -> Result<Taken, Problem
     let bytes_max = config.events_body_bytes_max;
     let received = body::receive(&head.headers, body, &edge.budget, bytes_max, config.body_time_max).await?;
     let body = body::decode(received, encoding, bytes_max).await?;
-    let (events, batch) = parse_events(&head.headers, &body.bytes, scope, now)?;
-    Ok(Taken { events, body, batch })
+    let headers = head.headers;
+    if body.bytes.len() <= PARSED_INLINE_BYTES_MAX {
+        let (events, batch) = parse_events(&headers, &body.bytes, scope, now)?;
+        return Ok(Taken { events, body, batch });
+    }
+    let parse = move || {
+        let (events, batch) = parse_events(&headers, &body.bytes, scope, now)?;
+        Ok(Taken { events, body, batch })
+    };
+    tokio::task::spawn_blocking(parse).await.unwrap_or_else(|_| {
+        Err(Problem::new(ErrorCode::InternalError, "Reading the events failed. Nothing was taken."))
+    })
 }
 
 /// The events of a request to `/v1/events`, and whether they came as a list. Pure, so that it can be fuzzed.

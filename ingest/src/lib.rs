@@ -25,7 +25,7 @@ pub mod problem;
 mod verify;
 mod webhook;
 
-pub use append::{EncodeEvent, append_event, append_problem};
+pub use append::{append_event, append_problem};
 pub use edge::{Ingest, IngestConfig, OpenSecret, SecretAt, router};
 pub use event_id::new_event_id;
 pub use events::parse_events;

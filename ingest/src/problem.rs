@@ -1,6 +1,7 @@
 //! How a [`Problem`] becomes an HTTP answer. The API crate answers with the same type, so that every error of the
 //! server has one shape.
 
+use axum::Router;
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
@@ -41,14 +42,20 @@ impl IntoResponse for ProblemResponse {
     }
 }
 
-/// The answer for a path that no route knows. The one wiring file installs it as the fallback of the whole server.
-pub async fn no_such_route(method: Method, uri: Uri) -> ProblemResponse {
+/// `router`, answering problems for paths and methods that it does not have. For the whole server, after everything was
+/// merged: `axum` does not merge routers that both have fallbacks.
+pub fn with_fallbacks(router: Router) -> Router {
+    router.method_not_allowed_fallback(no_such_method).fallback(no_such_route)
+}
+
+/// The answer for a path that no route knows.
+async fn no_such_route(method: Method, uri: Uri) -> ProblemResponse {
     let detail = format!("There is nothing at {method} {}; see /openapi.json for what there is.", cut(uri.path(), 200));
     ProblemResponse(Problem::new(ErrorCode::NotFound, detail))
 }
 
 /// The answer for a path that exists with a method that does not. `axum` adds the `Allow` header.
-pub async fn no_such_method(method: Method, uri: Uri) -> ProblemResponse {
+async fn no_such_method(method: Method, uri: Uri) -> ProblemResponse {
     let detail = format!("{} does not take {method}; the Allow header names what it takes.", cut(uri.path(), 200));
     ProblemResponse(Problem::new(ErrorCode::MethodNotAllowed, detail))
 }

@@ -135,17 +135,17 @@ fn open_secret(
     customer: &CustomerId,
     name: &str,
 ) -> Result<String, Problem> {
-    let stored = catalog.account(target.account).and_then(|account| {
-        [Some(customer), None].into_iter().find_map(|owner| {
-            let secret = account.secrets.get(&(owner.cloned(), name.to_owned()))?;
-            Some((owner, secret))
-        })
+    let account = catalog.account(target.account);
+    let newest = [Some(customer), None].into_iter().find_map(|customer| {
+        let secret = account?.secrets.get(&(customer.cloned(), name.to_owned()))?;
+        let (version, sealed) = secret.versions.last_key_value()?;
+        Some(SecretAt { account: target.account, customer, name, version: *version, sealed })
     });
-    let Some((customer, secret)) = stored else {
+    let Some(newest) = newest else {
         observe::secret_unusable(target.trigger.id.as_str(), name, "it does not exist");
         return Err(refused(target, Refusal::NoKey));
     };
-    secrets(SecretAt { account: target.account, customer, secret }).map_err(|reason| {
+    secrets(newest).map_err(|reason| {
         observe::secret_unusable(target.trigger.id.as_str(), name, &reason);
         let detail = "The trigger's signing secret cannot be opened now. Nothing was taken; send it again later.";
         retry_after(Problem::new(ErrorCode::ServiceUnavailable, detail), 60)

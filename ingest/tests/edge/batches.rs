@@ -105,3 +105,16 @@ async fn media_types() {
         answer.problem(415, "UNSUPPORTED_MEDIA_TYPE");
     }
 }
+
+/// Property: a batch of the largest size is taken as any other, in order.
+#[tokio::test]
+async fn large_batches() {
+    let edge = Edge::new();
+    let event = |at: usize| format!(r#"{{"type":"t","id":"{at}","data":"{}"}}"#, "x".repeat(7_900));
+    let events: Vec<String> = (0..BATCH_EVENTS_MAX).map(event).collect();
+    let answer = edge.post_events(&[], format!("[{}]", events.join(","))).await.accepted();
+    assert_eq!(answer["eventIds"][999], "999");
+    assert_eq!(edge.log.appends.lock().unwrap().len(), 1);
+    let in_order = edge.events().iter().enumerate().all(|(at, event)| event.id.as_str() == at.to_string());
+    assert!(in_order);
+}

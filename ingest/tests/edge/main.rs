@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests fails the test by panicking")]
 
+mod any_body;
 mod any_request;
 mod batches;
 mod cloud_events;

@@ -12,6 +12,7 @@ use fastn_domain::catalog::{Catalog, ResourceKind, ResourceRow};
 use fastn_domain::event::EventRecord;
 use fastn_domain::{AccountId, Clock, CustomerId, Timestamp};
 use fastn_ingest::{Ingest, IngestConfig, auth, problem, router};
+use fastn_log::codec::decode_event;
 use fastn_log::{
     Appended, Bounds, Log, LogError, LogErrorKind, LogResult, Membership, Offset, Outcome, Partition, Record,
     StoredRecord, Topic,
@@ -21,7 +22,7 @@ use flate2::write::GzEncoder;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tower::ServiceExt;
 
 pub(crate) const NOW_S: i64 = 1_614_265_330;
@@ -39,11 +40,14 @@ pub(crate) enum Fate {
     Fails(LogErrorKind),
     /// Stored, and the acknowledgement is lost.
     Unheard,
+    /// Queued, and not durable before the test says so.
+    Held,
 }
 
 /// A log that keeps what was appended, batch by batch.
 pub(crate) struct TestLog {
     pub(crate) fate: Mutex<Fate>,
+    pub(crate) release: Arc<Notify>,
     pub(crate) appends: Mutex<Vec<(Topic, Partition, Vec<Record>)>>,
 }
 
@@ -68,12 +72,19 @@ impl Log for TestLog {
             let (operation, context, message) = ("append to", "events".to_owned(), "as the test asks".to_owned());
             Err(LogError { kind, outcome, operation, context, message })
         };
+        let release = self.release.clone();
         let result = match fate {
-            Fate::Stored => Ok(Appended { first: 0, count }),
+            Fate::Stored | Fate::Held => Ok(Appended { first: 0, count }),
             Fate::Fails(kind) => fail(kind, Outcome::NotDone),
             Fate::Unheard => fail(LogErrorKind::Io, Outcome::Unknown),
         };
-        async move { result }.boxed()
+        async move {
+            if fate == Fate::Held {
+                release.notified().await;
+            }
+            result
+        }
+        .boxed()
     }
 
     async fn read(&self, _: Topic, _: Partition, _: Offset, _: usize, _: usize) -> LogResult<Vec<StoredRecord>> {
@@ -134,24 +145,21 @@ impl Edge {
     }
 
     pub(crate) fn with(config: IngestConfig) -> Self {
-        let log = Arc::new(TestLog { fate: Mutex::new(Fate::Stored), appends: Mutex::default() });
+        let log =
+            Arc::new(TestLog { fate: Mutex::new(Fate::Stored), release: Arc::default(), appends: Mutex::default() });
         let (sender, catalog) = watch::channel(Arc::new(catalog()));
         let ingest = Ingest {
             log: log.clone(),
-            encode: |event| serde_json::to_vec(event).unwrap().into(),
             catalog,
             secrets: Arc::new(|at| {
-                let (_, sealed) = at.secret.versions.last_key_value().unwrap();
-                sealed
-                    .sealed
-                    .strip_prefix("sealed:")
-                    .map(str::to_owned)
-                    .ok_or("the master key is another one".to_owned())
+                assert_eq!(at.version, 2, "the newest version is asked for");
+                let open = at.sealed.sealed.strip_prefix("sealed:").map(str::to_owned);
+                open.ok_or("the master key is another one".to_owned())
             }),
             clock: Arc::new(FixedClock),
             config,
         };
-        let router = router(ingest).fallback(problem::no_such_route);
+        let router = problem::with_fallbacks(router(ingest));
         Self { log, router, _catalog: sender }
     }
 
@@ -188,7 +196,7 @@ impl Edge {
     pub(crate) fn events(&self) -> Vec<EventRecord> {
         let appends = self.log.appends.lock().unwrap();
         let records = appends.iter().flat_map(|(_, _, records)| records);
-        records.map(|record| serde_json::from_slice(&record.value).unwrap()).collect()
+        records.map(|record| decode_event(&record.value).unwrap()).collect()
     }
 
     /// The one event that is in the log.

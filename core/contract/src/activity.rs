@@ -283,3 +283,31 @@ pub struct DeadLetterView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replays: Vec<String>,
 }
+
+/// What the server knows of its own state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// `ok`, `starting` or `failing`.
+    pub status: String,
+    /// The program's version.
+    pub version: String,
+    /// Each part that was looked at, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<HealthCheck>,
+}
+
+/// One part of the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct HealthCheck {
+    /// `log`, `store`, `catalog` …
+    pub name: String,
+    /// Whether it works.
+    pub ok: bool,
+    /// Why it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}

@@ -36,7 +36,6 @@ mod triggers;
 mod versions;
 mod workflows;
 
-pub use caller::hash_of;
 pub use ports::{ActivityChange, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
 
 /// What every handler works with. Cheap to clone.

@@ -1,14 +1,12 @@
 //! Who calls: the account and customer that a request is bound to, proved by its access key.
 
-use std::sync::Arc;
-
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use fastn_contract::error::ErrorCode;
-use fastn_contract::{HEADER_ACCESS_KEY, HEADER_ACCOUNT, HEADER_CUSTOMER};
+use fastn_contract::HEADER_CUSTOMER;
 use fastn_domain::{AccountId, CustomerId, Reach, Scope};
 
 use super::problem::{ApiError, ApiResult};
@@ -83,46 +81,20 @@ pub(crate) async fn authenticate(State(api): State<Api>, mut request: Request, n
 }
 
 fn caller_of(api: &Api, headers: &HeaderMap) -> ApiResult<Caller> {
-    let invalid = |detail: &str| ApiError::new(ErrorCode::AuthInvalid, detail);
-    let key = presented_key(headers).ok_or_else(|| invalid("send an access key in x-fastn-access-key"))?;
-    let catalog = api.catalog.current();
-    let (account, key) = catalog.access_key(&hash_of(&key)).ok_or_else(|| invalid("this access key is not known"))?;
-    if key.expires.is_some_and(|expires| expires <= crate::clock::now()) {
-        return Err(ApiError::new(ErrorCode::AuthExpired, "this access key has expired"));
-    }
-    if let Some(named) = text_of(headers, HEADER_ACCOUNT)?
-        && named != account.as_str()
-    {
-        return Err(ApiError::new(ErrorCode::Forbidden, format!("this key is not of account {named:?}")));
-    }
+    let caller = fastn_ingest::auth::authenticate(&api.catalog.current(), headers, crate::clock::now())?;
     let named = text_of(headers, HEADER_CUSTOMER)?.map(CustomerId::new).transpose();
     let named = extract::checked(HEADER_CUSTOMER, named)?;
-    let customer = match (&key.customer, named) {
+    let customer = match (&caller.customer, named) {
         (Some(bound), Some(named)) if *bound != named => {
             return Err(ApiError::new(ErrorCode::Forbidden, format!("this key does not act for customer {named}")));
         }
         (Some(bound), _) => Some(bound.clone()),
         (None, named) => named,
     };
-    Ok(Caller { account: account.clone(), bound: key.customer.clone(), customer })
+    Ok(Caller { account: caller.account, bound: caller.customer, customer })
 }
 
 fn text_of<'h>(headers: &'h HeaderMap, name: &str) -> ApiResult<Option<&'h str>> {
     let text = |value: &'h axum::http::HeaderValue| value.to_str();
     headers.get(name).map(text).transpose().map_err(|_| ApiError::invalid(name, "must be plain text"))
-}
-
-fn presented_key(headers: &HeaderMap) -> Option<Arc<str>> {
-    if let Some(key) = headers.get(HEADER_ACCESS_KEY) {
-        return key.to_str().ok().map(Arc::from);
-    }
-    let bearer = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, key) = bearer.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Arc::from(key.trim()))
-}
-
-/// The form in which the catalog keeps a key. Keys are long and random, so a plain hash hides them.
-pub(crate) fn hash_of(key: &str) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
-    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -9,7 +9,7 @@ use fastn_domain::event::ReplyTo;
 use fastn_domain::{AccountId, CustomerId, Scope};
 use fastn_log::Log;
 use fastn_store::Store;
-use tokio::sync::{Notify, broadcast, oneshot, watch};
+use tokio::sync::{broadcast, oneshot, watch};
 
 /// Longest wait after a write until this node's own catalog shows it.
 const CATALOG_WAIT: Duration = Duration::from_secs(2);
@@ -47,26 +47,20 @@ pub struct Ports {
     pub stopping: tokio_util::sync::CancellationToken,
 }
 
-/// The newest catalog, and the bell that makes the feed look again at once.
+/// The newest catalog as the feed keeps it.
 #[derive(Clone)]
-pub struct CatalogView {
-    /// The catalog.
-    pub newest: watch::Receiver<Arc<Catalog>>,
-    /// Rung after each write.
-    pub bell: Arc<Notify>,
-}
+pub struct CatalogView(pub watch::Receiver<Arc<Catalog>>);
 
 impl CatalogView {
     /// The newest catalog.
     pub(crate) fn current(&self) -> Arc<Catalog> {
-        self.newest.borrow().clone()
+        self.0.borrow().clone()
     }
 
     /// Waits until this node sees `revision`, so that a caller that writes and then uses finds what it wrote. Gives up
     /// after a while: the write itself is done.
     pub(crate) async fn reaches(&self, revision: u64) {
-        self.bell.notify_one();
-        let mut newest = self.newest.clone();
+        let mut newest = self.0.clone();
         let seen = newest.wait_for(|catalog| catalog.revision >= revision);
         let _late_is_no_failure = tokio::time::timeout(CATALOG_WAIT, seen).await;
     }

@@ -1,7 +1,5 @@
 //! How a handler fails: a problem (RFC 9457) that becomes the answer.
 
-use std::sync::Arc;
-
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fastn_contract::error::{ErrorCode, FieldError, Problem};
@@ -58,6 +56,12 @@ impl ApiError {
     pub(crate) fn execution(mut self, id: impl ToString) -> Self {
         self.0.execution_id = Some(id.to_string());
         self
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(problem))
     }
 }
 
@@ -169,11 +173,4 @@ pub(crate) async fn dress(request: axum::extract::Request, next: axum::middlewar
 pub(crate) fn panicked(_: Box<dyn std::any::Any + Send>) -> Response {
     crate::observe::handler_panicked();
     problem_response(&Problem::new(ErrorCode::InternalError, "the server failed; its log says why"))
-}
-
-/// Shares one failure among all that waited for the same work.
-impl From<Arc<ApiError>> for ApiError {
-    fn from(error: Arc<ApiError>) -> Self {
-        (*error).clone()
-    }
 }

@@ -1,7 +1,7 @@
 //! Live updates of executions, from server-sent events. A broken connection is opened again where it was.
 
 use bytes::{Buf, Bytes, BytesMut};
-use fastn_contract::activity::ExecutionView;
+use fastn_contract::activity::ExecutionUpdate;
 use futures_util::{Stream, StreamExt};
 use reqwest::Method;
 
@@ -17,7 +17,7 @@ const EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
     /// An execution changed.
-    Execution(Box<ExecutionView>),
+    Execution(Box<ExecutionUpdate>),
     /// Updates were missed: list executions once if you need them all.
     Missed,
 }
@@ -132,7 +132,7 @@ impl Follower {
             }
         }
         match kind {
-            "execution" => match serde_json::from_str::<ExecutionView>(&data) {
+            "execution" => match serde_json::from_str::<ExecutionUpdate>(&data) {
                 Ok(view) => {
                     self.ended = self.what.execution.is_some() && view.status.is_final();
                     Some(Ok(Update::Execution(Box::new(view))))

@@ -36,6 +36,7 @@ mod triggers;
 mod versions;
 mod workflows;
 
+pub(crate) use ports::Seal;
 pub use ports::{ActivityChange, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
 
 /// What every handler works with. Cheap to clone.

@@ -311,3 +311,35 @@ pub struct HealthCheck {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
+
+/// Where an execution stands now: what live updates carry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ExecutionUpdate {
+    /// `exec_…`
+    pub id: String,
+    /// The customer.
+    pub customer: String,
+    /// The workflow, unless it is not known any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// The trigger, if one matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+    /// Where it stands.
+    pub status: ExecutionStatus,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// When it came to stand there.
+    pub at: String,
+    /// Milliseconds from admission to the end; absent before the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Steps taken; absent before the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_count: Option<u32>,
+    /// One line of why the last attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}

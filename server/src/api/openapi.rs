@@ -30,7 +30,7 @@ const ID_PATTERN: &str = "^[A-Za-z0-9_.:@-]{1,128}$";
         (name = "Environment configuration", description = "Values that workflows read."),
         (name = "System", description = "Health, metrics, this document.")
     ),
-    components(schemas(fastn_contract::error::Problem, fastn_contract::error::FieldError))
+    components(schemas(fastn_contract::activity::ExecutionUpdate, fastn_contract::error::Problem, fastn_contract::error::FieldError))
 )]
 struct Base;
 

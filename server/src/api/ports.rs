@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastn_contract::activity::{ExecutionError, ExecutionStatus, ExecutionView, HealthCheck};
+use fastn_contract::activity::{ExecutionError, ExecutionStatus, ExecutionUpdate, HealthCheck};
 use fastn_domain::catalog::{Catalog, SealedSecret};
 use fastn_domain::event::ReplyTo;
 use fastn_domain::{AccountId, CustomerId, Scope};
@@ -15,12 +15,12 @@ use tokio::sync::{broadcast, oneshot, watch};
 const CATALOG_WAIT: Duration = Duration::from_secs(2);
 
 /// Checks the source of a workflow without running it.
-pub type Compile = Arc<dyn Fn(&str, &str) -> Result<(), SourceError> + Send + Sync>;
+pub(crate) type Compile = Arc<dyn Fn(&str, &str) -> Result<(), SourceError> + Send + Sync>;
 /// Seals version `u32` of the secret with this name, of the customer or the account.
-pub type Seal =
+pub(crate) type Seal =
     Arc<dyn Fn(&AccountId, Option<&CustomerId>, &str, u32, &str) -> Result<SealedSecret, String> + Send + Sync>;
 /// Opens a place where the answer of an Instant run is awaited.
-pub type AwaitRun = Arc<dyn Fn() -> RunTicket + Send + Sync>;
+pub(crate) type AwaitRun = Arc<dyn Fn() -> RunTicket + Send + Sync>;
 
 /// The seams that the API stands on.
 #[derive(Clone)]
@@ -101,6 +101,6 @@ pub struct RunOutcome {
 pub struct ActivityChange {
     /// Whose.
     pub scope: Scope,
-    /// The execution as lists show it.
-    pub execution: ExecutionView,
+    /// Where it stands.
+    pub execution: ExecutionUpdate,
 }

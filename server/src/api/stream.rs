@@ -115,7 +115,7 @@ pub(crate) struct StreamParams {
 
 /// Follow executions live
 ///
-/// Server-sent events: `execution` carries an execution as lists show it, whenever it changed. Send `Last-Event-ID` to go
+/// Server-sent events: `execution` carries an `ExecutionUpdate`: where an execution stands now. Send `Last-Event-ID` to go
 /// on where you were; `reset` tells that this is not possible and that you should list executions once. `dropped` is the
 /// last event for a reader that was too slow.
 #[utoipa::path(get, path = "/v1/executions/stream", operation_id = "followExecutions", tag = "Executions",
@@ -209,7 +209,7 @@ impl Reader {
         let (workflow, execution) = (&self.params.workflow, &self.params.execution);
         *account == self.account
             && self.customer.as_ref().is_none_or(|wanted| wanted == customer.as_str())
-            && workflow.as_ref().is_none_or(|wanted| *wanted == change.execution.workflow)
+            && workflow.as_ref().is_none_or(|wanted| Some(wanted) == change.execution.workflow.as_ref())
             && execution.as_ref().is_none_or(|wanted| *wanted == change.execution.id)
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn rows<T: Serialize>(
         return Ok(());
     }
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(head.to_vec());
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(head.to_vec());
     for item in items {
         table.add_row(cells(item));
     }

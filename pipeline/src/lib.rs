@@ -1,1 +1,3 @@
 //! The processor, the workflow runtime and the projector.
+
+pub mod projector;

@@ -108,9 +108,8 @@ async fn two_projectors_do_not_double() {
     let log: Arc<dyn Log> = Arc::new(MemoryLog::new(3));
     let (shared, _kept) = store().await;
     let options = ProjectorOptions { batch_rows_max: 7, ..quick() };
-    let start = || async {
-        Projector::start(Arc::clone(&log), Arc::clone(&shared), log.join("n").await.unwrap(), options)
-    };
+    let start =
+        || async { Projector::start(Arc::clone(&log), Arc::clone(&shared), log.join("n").await.unwrap(), options) };
     let (one, two) = (start().await, start().await);
     random_journal(log.as_ref(), 5, 400).await;
     // Each may be ahead of what it knows the other to have written; what counts is what is stored.

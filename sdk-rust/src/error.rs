@@ -79,7 +79,9 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self.kind {
             ErrorKind::Unreachable | ErrorKind::Unknown => true,
-            ErrorKind::Answered => matches!(self.status, Some(429 | 502 | 503)) && self.code != Some(ErrorCode::QuotaExceeded),
+            ErrorKind::Answered => {
+                matches!(self.status, Some(429 | 502 | 503)) && self.code != Some(ErrorCode::QuotaExceeded)
+            }
             ErrorKind::Config | ErrorKind::BadAnswer => false,
         }
     }

@@ -36,8 +36,8 @@ mod triggers;
 mod versions;
 mod workflows;
 
-pub(crate) use ports::Seal;
 pub use ports::{ActivityChange, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
+pub(crate) use ports::{AwaitRun, Seal};
 
 /// What every handler works with. Cheap to clone.
 #[derive(Clone)]

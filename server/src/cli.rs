@@ -50,7 +50,9 @@ enum Command {
         layer: Layer,
     },
     /// Run a node
-    #[command(after_help = "Example: fastn serve --config fastn-server.yaml --data /var/lib/fastn --listen 0.0.0.0:7400")]
+    #[command(
+        after_help = "Example: fastn serve --config fastn-server.yaml --data /var/lib/fastn --listen 0.0.0.0:7400"
+    )]
     Serve {
         /// A YAML file with the keys of the flags, e.g. `log_level: info`
         #[arg(long, env = "FASTN_CONFIG", value_name = "FILE")]
@@ -220,7 +222,11 @@ pub(crate) fn tracing_for(config: &ServeConfig) -> anyhow::Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
         .with_context(|| format!("log level {:?} is no filter", config.log_level))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if config.dev { builder.compact().init() } else { builder.json().init() }
+    if config.dev {
+        builder.compact().init()
+    } else {
+        builder.json().init()
+    }
     Ok(())
 }
 
@@ -277,8 +283,20 @@ mod tests {
         command.clone().debug_assert();
         let help = command.render_long_help().to_string();
         for name in [
-            "dev", "serve", "apply", "publish", "trigger", "secrets", "send", "events", "executions", "dead-letters",
-            "doctor", "rebuild", "openapi", "types",
+            "dev",
+            "serve",
+            "apply",
+            "publish",
+            "trigger",
+            "secrets",
+            "send",
+            "events",
+            "executions",
+            "dead-letters",
+            "doctor",
+            "rebuild",
+            "openapi",
+            "types",
         ] {
             assert!(help.contains(&format!("  {name}")), "{name} is missing in\n{help}");
         }

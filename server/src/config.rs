@@ -22,6 +22,9 @@ pub(crate) struct ServeConfig {
     pub(crate) store: String,
     /// Partitions of a new log.
     pub(crate) partitions: u32,
+    /// Bytes that the log may take on disk before it frees what nothing needs any more. Activity is rebuilt from what it
+    /// keeps.
+    pub(crate) log_bytes_max: u64,
     /// The account that a new node starts with.
     pub(crate) account: String,
     /// A filter of `tracing`, e.g. `info`.
@@ -49,6 +52,9 @@ pub(crate) struct Layer {
     /// Partitions of a new log [default: 16]
     #[arg(long, env = "FASTN_PARTITIONS", value_name = "N")]
     pub(crate) partitions: Option<u32>,
+    /// Bytes that the log may take before it frees what nothing needs any more [default: 4 GiB]
+    #[arg(long, env = "FASTN_LOG_BYTES_MAX", value_name = "BYTES")]
+    pub(crate) log_bytes_max: Option<u64>,
     /// The account that a new node starts with [default: acc_default]
     #[arg(long, env = "FASTN_ACCOUNT", value_name = "ID")]
     pub(crate) account: Option<String>,
@@ -60,7 +66,8 @@ pub(crate) struct Layer {
 impl Layer {
     /// Reads a YAML file.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("read the configuration {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("read the configuration {}", path.display()))?;
         serde_saphyr::from_str(&text).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
     }
 
@@ -72,6 +79,7 @@ impl Layer {
             log: self.log.or(below.log),
             store: self.store.or(below.store),
             partitions: self.partitions.or(below.partitions),
+            log_bytes_max: self.log_bytes_max.or(below.log_bytes_max),
             account: self.account.or(below.account),
             log_level: self.log_level.or(below.log_level),
         }
@@ -89,6 +97,7 @@ impl ServeConfig {
             log: layer.log.unwrap_or_else(|| format!("file:{}", data.join("log").display())),
             store: layer.store.unwrap_or_else(|| format!("sqlite:{}", data.display())),
             partitions: layer.partitions.unwrap_or(16),
+            log_bytes_max: layer.log_bytes_max.unwrap_or(4 << 30),
             account: layer.account.unwrap_or_else(|| "acc_default".to_owned()),
             log_level: layer.log_level.unwrap_or_else(|| (if dev { "warn" } else { "info" }).to_owned()),
             data,

@@ -112,7 +112,8 @@ pub(crate) async fn apply(fastn: &Fastn, project: &Project) -> Applied {
         applied.note(format!("secret {}", secret.name), fastn.put_secret(secret).await);
     }
     for config in &project.manifest.env_config {
-        applied.note(format!("configuration {}/{}", config.environment, config.key), fastn.put_env_config(config).await);
+        applied
+            .note(format!("configuration {}/{}", config.environment, config.key), fastn.put_env_config(config).await);
     }
     for workflow in &project.workflows {
         if let Some(settings) = &workflow.settings {

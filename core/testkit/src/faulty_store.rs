@@ -1,7 +1,7 @@
 //! A [`Store`] whose projections fail at random: before they happen, or after they happened with nobody told.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};

@@ -1,7 +1,7 @@
 //! The processors of a node: one driver for each partition that it owns, on shared sandboxes, calls and programs.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use fastn_domain::catalog::Catalog;
 use fastn_domain::time::Clock;
@@ -111,7 +111,7 @@ pub struct TrimFloor {
 pub struct Pipeline {
     shared: Arc<Shared>,
     stop: CancellationToken,
-    drivers: Vec<JoinHandle<()>>,
+    drivers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Pipeline {
@@ -162,7 +162,7 @@ impl Pipeline {
             drivers.push(tokio::spawn(driver));
         }
         let _once = senders.set(routes);
-        Ok(Pipeline { shared, stop, drivers })
+        Ok(Pipeline { shared, stop, drivers: Mutex::new(drivers) })
     }
 
     /// Where callers of Instant runs wait.
@@ -187,11 +187,11 @@ impl Pipeline {
 
     /// Stops taking events, waits for the records under way, and ends the sandboxes. What was running goes on at the next
     /// start from what the journal says.
-    pub async fn stop(self) {
+    pub async fn stop(&self) {
         self.stop.cancel();
-        for driver in self.drivers {
+        let drivers = std::mem::take(&mut *self.drivers.lock().unwrap_or_else(PoisonError::into_inner));
+        for driver in drivers {
             let _ended = driver.await;
         }
-        drop(self.shared);
     }
 }

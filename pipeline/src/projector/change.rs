@@ -115,11 +115,9 @@ impl Changes {
                 Entry::Patch { patch, scope } => (patch.id, scope, &patch.state),
             };
             let known = match entry {
-                Entry::Whole(row) => Some(Known {
-                    workflow: row.workflow.clone(),
-                    trigger: row.trigger.clone(),
-                    created: row.created,
-                }),
+                Entry::Whole(row) => {
+                    Some(Known { workflow: row.workflow.clone(), trigger: row.trigger.clone(), created: row.created })
+                }
                 Entry::Patch { .. } => self.live.get(&id).cloned(),
             };
             if watched {
@@ -150,8 +148,7 @@ impl Changes {
             change.workflow = WorkflowId::new(&view.workflow).ok();
             change.trigger = view.trigger.and_then(|trigger| TriggerId::new(&trigger).ok());
             let ended = change.status.is_final();
-            change.duration =
-                parse_rfc3339(&view.created_at).filter(|_| ended).map(|created| change.at.since(created));
+            change.duration = parse_rfc3339(&view.created_at).filter(|_| ended).map(|created| change.at.since(created));
         }
     }
 }

@@ -9,7 +9,9 @@ use fastn_contract::activity::ExecutionStatus;
 use fastn_contract::resource::Tier;
 use fastn_domain::event::{COMMAND_TYPE, EventRecord};
 use fastn_domain::ids::ExecutionId;
-use fastn_domain::journal::{Admitted, AdmittedEvent, Finished, Inline, JournalRecord, NewExecution, Progress, Snapshot};
+use fastn_domain::journal::{
+    Admitted, AdmittedEvent, Finished, Inline, JournalRecord, NewExecution, Progress, Snapshot,
+};
 use fastn_domain::scope::Scope;
 use fastn_domain::time::Timestamp;
 use fastn_store::{
@@ -183,8 +185,7 @@ impl Fold {
         let Some(state) = state else { return };
         state.results.extend(record.results);
         state.error = record.error;
-        state.end =
-            Some(ExecutionEnd { at: record.at, steps: record.steps, logs: record.logs, output: record.output });
+        state.end = Some(ExecutionEnd { at: record.at, steps: record.steps, logs: record.logs, output: record.output });
     }
 
     fn snapshot(&mut self, record: Snapshot) {

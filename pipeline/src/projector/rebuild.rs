@@ -33,12 +33,8 @@ pub async fn rebuild(
     progress(0, total);
     loop {
         let (_, more) = worker.step().await?;
-        let done: u64 = worker
-            .sources
-            .iter()
-            .zip(&starts)
-            .map(|(source, start)| source.projected().saturating_sub(*start))
-            .sum();
+        let done: u64 =
+            worker.sources.iter().zip(&starts).map(|(source, start)| source.projected().saturating_sub(*start)).sum();
         progress(done.min(total), total);
         if !more {
             return Ok(());

@@ -71,7 +71,14 @@ pub fn claim(epoch: u64) -> JournalRecord {
 }
 
 pub fn admitted(epoch: u64, at: i64, offset: u64, executions: Vec<NewExecution>) -> JournalRecord {
-    let event = AdmittedEvent { offset, status: EventStatus::Delivered, reason: None, dedup: Vec::new(), executions };
+    let event = AdmittedEvent {
+        offset,
+        scope: scope(0),
+        status: EventStatus::Delivered,
+        reason: None,
+        dedup: Vec::new(),
+        executions,
+    };
     JournalRecord::Admitted(Admitted { epoch, at: Timestamp(at), events: vec![event] })
 }
 
@@ -199,7 +206,8 @@ pub async fn random_journal(log: &dyn Log, seed: u64, records: usize) {
                 let scope = scope(random.below(3));
                 let data = format!("{{\"n\":{made}}}");
                 let offset =
-                    append(log, Topic::Events, partition, encode_event(&event(&scope, &format!("e{made}"), &data))).await;
+                    append(log, Topic::Events, partition, encode_event(&event(&scope, &format!("e{made}"), &data)))
+                        .await;
                 let mut new = start(execution_id(made));
                 new.replay_of = live.front().filter(|first| first.ended).map(|first| first.id);
                 say(log, partition, admitted(by, at, offset, vec![new])).await;
@@ -250,6 +258,7 @@ fn snapshot(epoch: u64, at: i64, one: &Live) -> Snapshot {
         at: Timestamp(at),
         scope: one.scope.clone(),
         start,
+        event_offset: None,
         admitted: Timestamp(one.admitted),
         status: ExecutionStatus::Waiting,
         attempt: 1,

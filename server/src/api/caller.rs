@@ -1,12 +1,12 @@
 //! Who calls: the account and customer that a request is bound to, proved by its access key.
 
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::request::Parts;
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use fastn_contract::error::ErrorCode;
 use fastn_contract::HEADER_CUSTOMER;
+use fastn_contract::error::ErrorCode;
 use fastn_domain::{AccountId, CustomerId, Reach, Scope};
 
 use super::problem::{ApiError, ApiResult};

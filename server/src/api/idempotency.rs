@@ -136,10 +136,7 @@ fn repeated(key: &str, fingerprint: &str, known: RememberedAnswer) -> ApiResult<
 /// Successes are kept, and the end of a run however it ended. Refusals are not: the caller may mend and repeat.
 fn is_kept(response: &Response) -> bool {
     let ended = |code: &AnsweredCode| {
-        matches!(
-            code.0,
-            ErrorCode::WorkflowFailed | ErrorCode::WorkflowTimeout | ErrorCode::WorkflowCancelled
-        )
+        matches!(code.0, ErrorCode::WorkflowFailed | ErrorCode::WorkflowTimeout | ErrorCode::WorkflowCancelled)
     };
     response.status().is_success() || response.extensions().get::<AnsweredCode>().is_some_and(ended)
 }

@@ -140,7 +140,12 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     let webhook = path.starts_with("/v1/webhooks/");
     let mut codes = vec![ErrorCode::InternalError, ErrorCode::ServiceUnavailable];
     if protected {
-        codes.extend([ErrorCode::ValidationError, ErrorCode::AuthInvalid, ErrorCode::Forbidden, ErrorCode::RateLimited]);
+        codes.extend([
+            ErrorCode::ValidationError,
+            ErrorCode::AuthInvalid,
+            ErrorCode::Forbidden,
+            ErrorCode::RateLimited,
+        ]);
         codes.push(if webhook { ErrorCode::WebhookAuthFailed } else { ErrorCode::AuthExpired });
         codes.push(ErrorCode::DbError);
         operation["security"] = json!([{"accessKey": []}, {"bearer": []}]);
@@ -230,8 +235,7 @@ fn add_problems(operation: &mut Value, codes: &[ErrorCode]) {
         match responses.get_mut(&status.to_string()) {
             Some(known) => known["content"]["application/problem+json"] = problem,
             None => {
-                let answer =
-                    json!({"description": names.join(", "), "content": {"application/problem+json": problem}});
+                let answer = json!({"description": names.join(", "), "content": {"application/problem+json": problem}});
                 responses.insert(status.to_string(), answer);
             }
         }

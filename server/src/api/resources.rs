@@ -121,11 +121,7 @@ pub(crate) async fn write_one(api: &Api, caller: &Caller, write: ResourceWrite) 
 }
 
 /// Writes rows, all or none, and waits until this node uses them.
-pub(crate) async fn write_all(
-    api: &Api,
-    caller: &Caller,
-    writes: Vec<ResourceWrite>,
-) -> ApiResult<Vec<ResourceRow>> {
+pub(crate) async fn write_all(api: &Api, caller: &Caller, writes: Vec<ResourceWrite>) -> ApiResult<Vec<ResourceRow>> {
     let rows = api.store.write(&caller.account, writes).await?;
     if let Some(revision) = rows.iter().map(|row| row.revision).max() {
         api.catalog.reaches(revision).await;

@@ -89,7 +89,8 @@ fn runnable<'c>(
         return Err(ApiError::new(ErrorCode::WorkflowNotPublished, detail));
     }
     if entry.version_in(environment).is_none() {
-        let detail = format!("workflow {workflow} has no version in {environment}; publish it, or deploy a version there");
+        let detail =
+            format!("workflow {workflow} has no version in {environment}; publish it, or deploy a version there");
         return Err(ApiError::new(ErrorCode::WorkflowNotPublished, detail));
     }
     Ok(entry)

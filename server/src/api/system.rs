@@ -31,8 +31,7 @@ pub(crate) async fn healthz() -> Json<Health> {
 pub(crate) async fn readyz(State(api): State<Api>) -> (StatusCode, Json<Health>) {
     let checks = (api.readiness)();
     let ready = checks.iter().all(|check| check.ok) && !api.stopping.is_cancelled();
-    let (code, status) =
-        if ready { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failing") };
+    let (code, status) = if ready { (StatusCode::OK, "ok") } else { (StatusCode::SERVICE_UNAVAILABLE, "failing") };
     let version = env!("CARGO_PKG_VERSION").to_owned();
     (code, Json(Health { status: status.to_owned(), version, checks }))
 }

@@ -123,7 +123,8 @@ async fn compile(api: &Api, source: &str, file: &str) -> ApiResult<()> {
     let checked = tokio::task::spawn_blocking(move || check(&source, &name)).await;
     let failed = |_| ApiError::new(ErrorCode::InternalError, "the compiler failed; the server's log says why");
     checked.map_err(failed)?.map_err(|error| {
-        let place = if error.line > 0 { format!("{file}:{}:{}: ", error.line, error.column) } else { format!("{file}: ") };
+        let place =
+            if error.line > 0 { format!("{file}:{}:{}: ", error.line, error.column) } else { format!("{file}: ") };
         let mut refusal = ApiError::new(ErrorCode::WorkflowInvalid, format!("{place}{}", error.message));
         let mut errors = vec![FieldError { path: "source".to_owned(), message: error.message }];
         for (path, value) in [("source.line", error.line), ("source.column", error.column)] {
@@ -138,9 +139,10 @@ async fn compile(api: &Api, source: &str, file: &str) -> ApiResult<()> {
 
 /// The newest version, as the store has it. The catalog may be a moment behind, so the rows above it are tried too.
 async fn newest(api: &Api, caller: &Caller, workflow: &WorkflowId) -> ApiResult<Option<ResourceRow>> {
-    let known = api.catalog.current().account(&caller.account).and_then(|account| {
-        account.workflows.get(workflow)?.versions.last_key_value().map(|(version, _)| *version)
-    });
+    let known =
+        api.catalog.current().account(&caller.account).and_then(|account| {
+            account.workflows.get(workflow)?.versions.last_key_value().map(|(version, _)| *version)
+        });
     let mut newest = None;
     for version in known.unwrap_or(1).. {
         match api.store.resource(&caller.reach(), KIND, &row_id(workflow.as_str(), version)).await? {

@@ -88,7 +88,11 @@ pub(crate) async fn publish(
     if remote.json {
         return print::value(&version);
     }
-    println!("{workflow}@{} is published{}", version.version, deploy.map_or_else(String::new, |to| format!(" and deployed to {to}")));
+    println!(
+        "{workflow}@{} is published{}",
+        version.version,
+        deploy.map_or_else(String::new, |to| format!(" and deployed to {to}"))
+    );
     Ok(())
 }
 

@@ -46,13 +46,20 @@ fn effective(mut layer: Layer) -> anyhow::Result<ServeConfig> {
 pub(crate) async fn run(layer: Layer) -> anyhow::Result<()> {
     let config = effective(layer)?;
     let mut report = Report { style: Style::detect(), failures: 0 };
-    report.tell("configuration", Ok(format!("data {}, log {}, store {}", config.data.display(), config.log, config.store)));
+    report.tell(
+        "configuration",
+        Ok(format!("data {}, log {}, store {}", config.data.display(), config.log, config.store)),
+    );
     let now = crate::clock::now();
-    let clock = if now.as_millis() < CLOCK_MS_MIN { Err(format!("{now} is in the past; set it")) } else { Ok(now.to_string()) };
+    let clock =
+        if now.as_millis() < CLOCK_MS_MIN { Err(format!("{now} is in the past; set it")) } else { Ok(now.to_string()) };
     report.tell("clock", clock);
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(u64::MAX);
     let enough = format!("at most {files} open files");
-    report.tell("open files", if files < OPEN_FILES_MIN { Err(format!("{enough}; raise it to {OPEN_FILES_MIN}")) } else { Ok(enough) });
+    report.tell(
+        "open files",
+        if files < OPEN_FILES_MIN { Err(format!("{enough}; raise it to {OPEN_FILES_MIN}")) } else { Ok(enough) },
+    );
     report.tell("data directory", writable(&config));
     report.tell("disk", disk(&config));
 
@@ -73,7 +80,10 @@ pub(crate) async fn run(layer: Layer) -> anyhow::Result<()> {
         }
     };
     if server {
-        println!("{}  log and store are held by the running server; stop it to check them here", report.style.dim("--  "));
+        println!(
+            "{}  log and store are held by the running server; stop it to check them here",
+            report.style.dim("--  ")
+        );
     } else if config.data.is_dir() {
         report.tell("log", log(&config).await.map_err(|error| format!("{error:#}")));
         report.tell("store", store(&config).await.map_err(|error| format!("{error:#}")));

@@ -1,1 +1,27 @@
 //! The fastn client for Rust, and the core of every other SDK.
+//!
+//! ```no_run
+//! # async fn demo() -> Result<(), fastn_sdk::Error> {
+//! let fastn = fastn_sdk::Fastn::builder().access_key("fsk_test_…").account("acc_demo").build()?;
+//! let acme = fastn.customer("cus_acme");
+//! let answer = acme.run("triage", serde_json::json!({"issue": 7})).await?;
+//! println!("{}", answer.execution_id);
+//! # Ok(()) }
+//! ```
+//!
+//! It owns authentication, retries, idempotency keys, timeouts, paging and the decoding of errors. It knows the wire types
+//! of `fastn-contract` and nothing else of the server.
+
+mod client;
+mod config;
+mod error;
+mod follow;
+mod page;
+mod transport;
+
+pub use client::Fastn;
+pub use config::{Builder, FileConfig};
+pub use error::{Error, ErrorKind};
+pub use fastn_contract as contract;
+pub use follow::{Follow, Update};
+pub use page::Pager;

@@ -1,1 +1,12 @@
 //! The fastn binary: command line, roles, HTTP API and wiring.
+
+pub mod api;
+mod cli;
+pub mod clock;
+mod config;
+mod dev;
+mod observe;
+mod project;
+mod wiring;
+
+pub use cli::run;

@@ -283,3 +283,63 @@ pub struct DeadLetterView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replays: Vec<String>,
 }
+
+/// What the server knows of its own state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// `ok`, `starting` or `failing`.
+    pub status: String,
+    /// The program's version.
+    pub version: String,
+    /// Each part that was looked at, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<HealthCheck>,
+}
+
+/// One part of the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct HealthCheck {
+    /// `log`, `store`, `catalog` …
+    pub name: String,
+    /// Whether it works.
+    pub ok: bool,
+    /// Why it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// Where an execution stands now: what live updates carry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ExecutionUpdate {
+    /// `exec_…`
+    pub id: String,
+    /// The customer.
+    pub customer: String,
+    /// The workflow, unless it is not known any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// The trigger, if one matched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+    /// Where it stands.
+    pub status: ExecutionStatus,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// When it came to stand there.
+    pub at: String,
+    /// Milliseconds from admission to the end; absent before the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// Steps taken; absent before the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_count: Option<u32>,
+    /// One line of why the last attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}

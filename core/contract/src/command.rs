@@ -113,3 +113,77 @@ pub struct Decision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
+
+/// The code of a workflow, to be published as its next version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PublishVersion {
+    /// The TypeScript.
+    pub source: String,
+    /// The file that errors name, e.g. `workflows/triage.ts`; `<workflow>.ts` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// Which version is to run in an environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeployVersion {
+    /// A published version.
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
+    pub version: u32,
+}
+
+/// Most dead letters that one request replays.
+pub const DEAD_LETTER_REPLAYS_MAX: u32 = 1_000;
+
+/// A replay of many dead letters: those named, or those that wait, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReplayDeadLetters {
+    /// These; without it, all that are pending.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(max_items = 1000))]
+    pub ids: Option<Vec<String>>,
+    /// Only those of this workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<String>,
+    /// At most so many; 100 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1000))]
+    pub limit: Option<u32>,
+    /// From where.
+    #[serde(default)]
+    pub from: ReplayFrom,
+    /// The version to run; each one's own when absent, the latest with 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+}
+
+/// What a replay of many dead letters started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLettersReplayed {
+    /// How many were started.
+    pub count: u32,
+    /// Each with its new execution.
+    pub replays: Vec<DeadLetterReplay>,
+    /// Those named that were not there, or cannot be replayed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
+}
+
+/// One replayed dead letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetterReplay {
+    /// The dead letter.
+    pub dead_letter: String,
+    /// The execution that runs it again.
+    pub execution_id: String,
+}

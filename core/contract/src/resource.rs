@@ -133,6 +133,26 @@ pub struct WorkflowVersion {
     pub source_hash: String,
 }
 
+/// A published version as the API shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct VersionView {
+    /// The workflow.
+    pub workflow: String,
+    /// 1, 2, …
+    pub version: u32,
+    /// The file that errors name.
+    pub file: String,
+    /// BLAKE3 of the source, in hex.
+    pub source_hash: String,
+    /// When it was published.
+    pub created_at: String,
+    /// The TypeScript as it was published; only when a single version is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
 /// Which version of a workflow runs in an environment. The built-in environment `test` needs none: it runs the latest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -193,7 +213,7 @@ fn max_attempts_default() -> u32 {
 /// What a trigger listens to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "camelCase", tag = "type")]
+#[serde(rename_all = "camelCase", tag = "type", deny_unknown_fields)]
 pub enum TriggerSource {
     /// Requests to `/v1/webhooks/<trigger id>`.
     #[serde(rename_all = "camelCase")]
@@ -213,7 +233,7 @@ pub enum TriggerSource {
 /// How a webhook's sender proves itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "camelCase", tag = "scheme")]
+#[serde(rename_all = "camelCase", tag = "scheme", deny_unknown_fields)]
 pub enum Verification {
     /// With an access key of the account in `x-fastn-access-key`.
     #[default]
@@ -337,7 +357,7 @@ pub struct EnvConfig {
 #[serde(rename_all = "camelCase")]
 pub struct Stored<T> {
     /// Grows with each change of this object. Send it back as `If-Match` to change only what you saw.
-    pub version: u64,
+    pub revision: u64,
     /// When it was created.
     pub created_at: String,
     /// When it was last changed.

@@ -237,6 +237,11 @@ impl Catalog {
         Some((account, self.accounts.get(account)?.triggers.get(trigger)?))
     }
 
+    /// The account whose trigger has this id: ids are unique over all accounts.
+    pub fn trigger_owner(&self, trigger: &TriggerId) -> Option<&AccountId> {
+        self.webhooks.get(trigger)
+    }
+
     /// The access key with this SHA-256, in hex.
     pub fn access_key(&self, hash: &str) -> Option<&(AccountId, Arc<AccessKey>)> {
         self.keys.get(hash)

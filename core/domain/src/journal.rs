@@ -83,6 +83,8 @@ pub struct AdmittedEvent {
     /// Its offset in `events[p]`: the processor never admits an offset twice.
     #[serde(with = "crate::long")]
     pub offset: u64,
+    /// The customer.
+    pub scope: Scope,
     /// What admission made of it.
     pub status: EventStatus,
     /// Why, where the status needs a reason.
@@ -449,6 +451,8 @@ pub struct Checkpoint {
     /// The journal offset from which reading rebuilds all that is live.
     #[serde(with = "crate::long")]
     pub recover_from: u64,
+    /// The epoch in force at `recover_from`: that of the last claim before it.
+    pub recover_epoch: Epoch,
     /// The offset of this record in the journal; set in `control[p]` only.
     #[serde(with = "crate::long::option")]
     pub journal_offset: Option<u64>,

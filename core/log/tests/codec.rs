@@ -153,6 +153,7 @@ impl Build {
         let (epoch, at, scope, execution) = (u64::MAX, Timestamp(3), self.scope(), ExecutionId(42));
         let admitted = AdmittedEvent {
             offset: 1 << 40,
+            scope: self.scope(),
             status: EventStatus::Rejected,
             reason: self.opt("off".into()),
             dedup: self.some(DedupHash(u128::MAX - 1)),
@@ -230,6 +231,7 @@ impl Build {
                 epoch,
                 at,
                 events_next: 1,
+                recover_epoch: 3,
                 recover_from: 2,
                 journal_offset: self.opt(3),
             }),

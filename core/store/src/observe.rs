@@ -5,13 +5,11 @@ use std::time::Instant;
 use crate::seam::{StoreErrorKind, StoreResult};
 
 /// Runs an operation and records how long it took and how it ended. Operations are the methods of the seam.
-pub(crate) async fn timed<T>(
-    operation: &'static str,
-    run: impl Future<Output = StoreResult<T>>,
-) -> StoreResult<T> {
+pub(crate) async fn timed<T>(operation: &'static str, run: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
     let started = Instant::now();
     let result = run.await;
-    metrics::histogram!("fastn_store_operation_seconds", "operation" => operation).record(started.elapsed().as_secs_f64());
+    metrics::histogram!("fastn_store_operation_seconds", "operation" => operation)
+        .record(started.elapsed().as_secs_f64());
     if let Err(error) = &result {
         metrics::counter!("fastn_store_errors_total", "operation" => operation, "kind" => kind_label(error.kind))
             .increment(1);

@@ -136,6 +136,15 @@ impl MasterKey {
             Err(error) => Err(failed(error)),
         }
     }
+
+    /// Another key for another purpose: HMAC-SHA-256 of the purpose under this key. It tells nothing of this key.
+    pub fn derive(&self, purpose: &str) -> [u8; KEY_BYTES] {
+        let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, &self.0);
+        let tag = aws_lc_rs::hmac::sign(&key, purpose.as_bytes());
+        let mut derived = [0; KEY_BYTES];
+        derived.copy_from_slice(&tag.as_ref()[..KEY_BYTES]);
+        derived
+    }
 }
 
 /// Writes beside the path and links into place, so that no reader finds half a key.

@@ -18,9 +18,7 @@ use fastn_domain::ids::ExecutionId;
 use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 
 use self::bind::{Arguments, bind_event, bind_execution, bind_progress};
-use self::statement::{
-    DEAD_LETTERS, EVENTS, EXECUTIONS, MARK_REPLAYED, PROGRESS, Statement, chunks,
-};
+use self::statement::{DEAD_LETTERS, EVENTS, EXECUTIONS, MARK_REPLAYED, PROGRESS, Statement, chunks};
 use super::error::{database, refused};
 use crate::projection::{Advance, Position, ProjectionBatch};
 use crate::seam::{StoreErrorKind, StoreResult};
@@ -47,7 +45,8 @@ pub(super) async fn project(pool: &SqlitePool, batch: ProjectionBatch) -> StoreR
     }
     let rows = batch.executions.iter().map(|row| (row.id, row.state.status));
     let patches = batch.patches.iter().map(|patch| (patch.id, patch.state.status));
-    let failures: Vec<ExecutionId> = rows.chain(patches).filter(|(_, status)| is_failure(*status)).map(|(id, _)| id).collect();
+    let failures: Vec<ExecutionId> =
+        rows.chain(patches).filter(|(_, status)| is_failure(*status)).map(|(id, _)| id).collect();
     let replayed: Vec<ExecutionId> = batch.executions.iter().filter_map(|row| row.replay_of).collect();
 
     run(&mut tx, &EVENTS, batch.events, bind_event).await?;
@@ -114,12 +113,7 @@ async fn run<T>(
 pub(super) async fn reset(pool: &SqlitePool) -> StoreResult<()> {
     let failed = |error| database("empty", "the activity tables", error);
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    for table in [
-        "DELETE FROM events",
-        "DELETE FROM executions",
-        "DELETE FROM dead_letters",
-        "DELETE FROM projected",
-    ] {
+    for table in ["DELETE FROM events", "DELETE FROM executions", "DELETE FROM dead_letters", "DELETE FROM projected"] {
         sqlx::query(table).execute(&mut *tx).await.map_err(failed)?;
     }
     tx.commit().await.map_err(failed)

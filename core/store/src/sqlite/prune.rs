@@ -30,12 +30,8 @@ pub(super) async fn prune(pool: &SqlitePool, before: Timestamp, rows_max: u32, n
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
     let executions = prune_executions(&mut tx, before, rows_max).await.map_err(failed)?;
     let events = prune_events(&mut tx, before, rows_max).await.map_err(failed)?;
-    let letters = sqlx::query(LETTERS)
-        .bind(long_before)
-        .bind(i64::from(rows_max))
-        .execute(&mut *tx)
-        .await
-        .map_err(failed)?;
+    let letters =
+        sqlx::query(LETTERS).bind(long_before).bind(i64::from(rows_max)).execute(&mut *tx).await.map_err(failed)?;
     tx.commit().await.map_err(failed)?;
     Ok(executions + events + letters.rows_affected())
 }

@@ -49,7 +49,8 @@ impl<'r> Columns<'r> {
 
     pub(super) fn json<T: DeserializeOwned>(&self, column: &'static str) -> StoreResult<Option<T>> {
         let text: Option<&str> = self.get(column)?;
-        text.map(|text| serde_json::from_str(text).map_err(|_| read_label_error(self.table, column, "JSON"))).transpose()
+        text.map(|text| serde_json::from_str(text).map_err(|_| read_label_error(self.table, column, "JSON")))
+            .transpose()
     }
 
     /// A payload. Text that is no JSON, which a cut one may be, is shown as a text.

@@ -8,8 +8,8 @@ use fastn_domain::time::Timestamp;
 use fastn_store::{EventFilter, ExecutionFilter, PageRequest, Position, ProjectionBatch, Store, StoreErrorKind};
 use serde_json::json;
 
-use super::rows::{batch, end, event, execution, patch, scope, state};
 use super::kind;
+use super::rows::{batch, end, event, execution, patch, scope, state};
 
 fn id(n: u64) -> ExecutionId {
     ExecutionId(u128::from(n))
@@ -229,7 +229,8 @@ pub(super) async fn lists_page_and_filter(store: &dyn Store) {
     }
     let reach = customer(&scope);
     let all = PageRequest::default();
-    let count = async |filter: ExecutionFilter| store.executions(&reach, &filter, &all).await.expect("lists").items.len();
+    let count =
+        async |filter: ExecutionFilter| store.executions(&reach, &filter, &all).await.expect("lists").items.len();
     let filter = ExecutionFilter::default;
     assert_eq!(count(ExecutionFilter { status: Some(ExecutionStatus::Failed), ..filter() }).await, 4);
     assert_eq!(count(ExecutionFilter { status: Some(ExecutionStatus::Completed), ..filter() }).await, 6);
@@ -239,7 +240,8 @@ pub(super) async fn lists_page_and_filter(store: &dyn Store) {
     assert_eq!(count(ExecutionFilter { until: Some(Timestamp::from_millis(1)), ..filter() }).await, 4);
     let odd = EventFilter { status: Some(EventStatus::Unmatched), ..EventFilter::default() };
     assert_eq!(store.events(&reach, &odd, &all).await.expect("lists").items.len(), 1);
-    let letters = store.dead_letters(&reach, Some(DeadLetterStatus::Pending), Some("triage"), &all).await.expect("lists");
+    let letters =
+        store.dead_letters(&reach, Some(DeadLetterStatus::Pending), Some("triage"), &all).await.expect("lists");
     assert_eq!(letters.items.len(), 4);
 }
 

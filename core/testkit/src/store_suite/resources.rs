@@ -87,7 +87,8 @@ pub(super) async fn writes_are_all_or_none(store: &dyn Store) {
     assert_eq!(kind(store.write(&account("a"), writes).await), StoreErrorKind::Conflict);
     assert_eq!(read(store, "new").await, None);
     assert_eq!(store.changes(0, 100).await.expect("reads").len(), 1);
-    let both = put(store, vec![write("new", Some("1"), Expect::New), write("new", Some("2"), Expect::Version(1))]).await;
+    let both =
+        put(store, vec![write("new", Some("1"), Expect::New), write("new", Some("2"), Expect::Version(1))]).await;
     assert!(both[0].revision < both[1].revision, "a later write of a batch sees the earlier one");
 }
 

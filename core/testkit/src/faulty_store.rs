@@ -1,0 +1,127 @@
+//! A [`Store`] whose projections fail at random: before they happen, or after they happened with nobody told.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};
+use fastn_contract::page::Page;
+use fastn_domain::catalog::{ResourceKind, ResourceRow};
+use fastn_domain::ids::{AccountId, EventId, ExecutionId};
+use fastn_domain::scope::Reach;
+use fastn_domain::time::Timestamp;
+use fastn_store::{
+    EventFilter, ExecutionFilter, Outcome, PageRequest, Position, ProjectionBatch, RememberedAnswer, ReplaySource,
+    ResourceWrite, Store, StoreError, StoreErrorKind, StoreResult,
+};
+
+/// See the module's comment. Everything but `project` goes through.
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    state: AtomicU64,
+    one_in: u64,
+}
+
+impl FaultyStore {
+    /// One projection in `one_in` does not happen, and one in `one_in` happens unheard.
+    pub fn new(inner: Arc<dyn Store>, seed: u64, one_in: u64) -> Self {
+        Self { inner, state: AtomicU64::new(seed), one_in }
+    }
+
+    fn strikes(&self) -> bool {
+        // SplitMix64: each call adds the same odd number and mixes.
+        let mut mixed = self.state.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)).is_multiple_of(self.one_in)
+    }
+}
+
+fn failure(outcome: Outcome) -> StoreError {
+    StoreError {
+        kind: StoreErrorKind::Unavailable,
+        outcome,
+        operation: "project",
+        context: "a batch".to_owned(),
+        message: "a fault was injected".to_owned(),
+        source: None,
+    }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn write(&self, account: &AccountId, writes: Vec<ResourceWrite>) -> StoreResult<Vec<ResourceRow>> {
+        self.inner.write(account, writes).await
+    }
+    async fn resource(&self, reach: &Reach, kind: ResourceKind, id: &str) -> StoreResult<Option<ResourceRow>> {
+        self.inner.resource(reach, kind, id).await
+    }
+    async fn resources(&self, reach: &Reach, kind: ResourceKind, page: &PageRequest) -> StoreResult<Page<ResourceRow>> {
+        self.inner.resources(reach, kind, page).await
+    }
+    async fn changes(&self, after: u64, limit: u32) -> StoreResult<Vec<ResourceRow>> {
+        self.inner.changes(after, limit).await
+    }
+    async fn events(&self, reach: &Reach, filter: &EventFilter, page: &PageRequest) -> StoreResult<Page<EventView>> {
+        self.inner.events(reach, filter, page).await
+    }
+    async fn event(&self, reach: &Reach, id: &EventId) -> StoreResult<Option<EventView>> {
+        self.inner.event(reach, id).await
+    }
+    async fn executions(
+        &self,
+        reach: &Reach,
+        filter: &ExecutionFilter,
+        page: &PageRequest,
+    ) -> StoreResult<Page<ExecutionView>> {
+        self.inner.executions(reach, filter, page).await
+    }
+    async fn execution(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ExecutionView>> {
+        self.inner.execution(reach, id).await
+    }
+    async fn replay_source(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ReplaySource>> {
+        self.inner.replay_source(reach, id).await
+    }
+    async fn dead_letters(
+        &self,
+        reach: &Reach,
+        status: Option<DeadLetterStatus>,
+        workflow: Option<&str>,
+        page: &PageRequest,
+    ) -> StoreResult<Page<DeadLetterView>> {
+        self.inner.dead_letters(reach, status, workflow, page).await
+    }
+    async fn dead_letter(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<DeadLetterView>> {
+        self.inner.dead_letter(reach, id).await
+    }
+    async fn remember(
+        &self,
+        reach: &Reach,
+        key: &str,
+        answer: RememberedAnswer,
+    ) -> StoreResult<Option<RememberedAnswer>> {
+        self.inner.remember(reach, key, answer).await
+    }
+    async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>> {
+        self.inner.recall(reach, key).await
+    }
+    async fn position(&self, partition: u32) -> StoreResult<Position> {
+        self.inner.position(partition).await
+    }
+    async fn project(&self, batch: ProjectionBatch) -> StoreResult<()> {
+        if self.strikes() {
+            return Err(failure(Outcome::NotDone));
+        }
+        self.inner.project(batch).await?;
+        if self.strikes() { Err(failure(Outcome::Unknown)) } else { Ok(()) }
+    }
+    async fn prune(&self, before: Timestamp, rows_max: u32) -> StoreResult<u64> {
+        self.inner.prune(before, rows_max).await
+    }
+    async fn reset_activity(&self) -> StoreResult<()> {
+        self.inner.reset_activity().await
+    }
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

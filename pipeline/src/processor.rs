@@ -1,0 +1,19 @@
+//! The processor: one per partition. It admits events exactly once, runs executions fairly, and remembers through the
+//! journal.
+//!
+//! [`machine`] is the whole of its logic, without I/O and without a clock, so that a seed decides everything about a
+//! simulated run. The driver gives it what the log, the sandboxes, the network and the clock say, and does what it asks.
+
+mod answers;
+mod calls;
+mod claim;
+mod driver;
+pub mod machine;
+mod observe;
+mod pipeline;
+mod programs;
+mod sandboxes;
+
+pub use answers::{Answers, Ticket};
+pub use calls::{CALL_RESPONSE_BYTES_MAX, CALL_TIMEOUT_MS_MAX, CALLS_PER_ORIGIN_MAX};
+pub use pipeline::{Pipeline, PipelineConfig, PipelineError, TrimFloor};

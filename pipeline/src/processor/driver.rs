@@ -1,0 +1,405 @@
+//! The driver of one partition: it gives the machine what the log, the sandboxes, the network and the clock say, and does
+//! what the machine asks.
+//!
+//! Any failed append of the journal ends the machine: what it has in memory may not be what the journal says. The partition
+//! is then claimed again, and the new machine is made from the journal.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastn_domain::event::EventRecord;
+use fastn_domain::ids::ExecutionId;
+use fastn_domain::journal::{JournalRecord, OpFailure, OpRecord};
+use fastn_domain::partition::partition_of;
+use fastn_domain::time::Timestamp;
+use fastn_log::{Appended, LogError, Offset, Partition, Record, Topic, codec};
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesOrdered, StreamExt};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::calls::CallContext;
+use super::claim::{Claimed, Claiming};
+use super::machine::{CallRequest, CallTarget, Input, LoggedEvent, Machine, Output, Source, StartRun};
+use super::pipeline::Shared;
+use super::{observe, sandboxes};
+use crate::runtime::{ErrorKind, Job, Slot, Turn, TurnState, WorkflowError};
+
+/// Inputs handled before the outputs of all of them are carried out.
+const INPUTS_MAX: usize = 64;
+/// Events read at once.
+const EVENTS_MAX: usize = 256;
+const EVENTS_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Executions that may wait in a partition's queue before admission pauses.
+const QUEUED_MAX: usize = 1_000_000;
+/// The wait before a partition that failed is claimed again.
+const CLAIM_AGAIN: Duration = Duration::from_millis(500);
+/// Checkpoints kept in `control[p]`.
+const CHECKPOINTS_KEPT: u64 = 4;
+
+/// Keeps `partition` running until `stop`.
+pub(super) async fn run(
+    shared: Arc<Shared>,
+    partition: Partition,
+    sender: mpsc::UnboundedSender<Input>,
+    mut inputs: mpsc::UnboundedReceiver<Input>,
+    stop: CancellationToken,
+) {
+    while !stop.is_cancelled() {
+        let outcome = serve(&shared, partition, &sender, &mut inputs, &stop).await;
+        shared.set_ready(partition, false);
+        match outcome {
+            Ok(()) => return,
+            Err(error) => observe::partition_failed(partition, &error),
+        }
+        // What is still on its way was asked for by a machine that is gone.
+        while inputs.try_recv().is_ok() {}
+        tokio::select! {
+            () = tokio::time::sleep(CLAIM_AGAIN) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn serve(
+    shared: &Arc<Shared>,
+    partition: Partition,
+    sender: &mpsc::UnboundedSender<Input>,
+    inputs: &mut mpsc::UnboundedReceiver<Input>,
+    stop: &CancellationToken,
+) -> Result<(), LogError> {
+    let claiming = Claiming {
+        log: &*shared.log,
+        partition,
+        node: &shared.node,
+        limits: shared.limits.clone(),
+        catalog: shared.catalog.borrow().clone(),
+        now: shared.clock.now(),
+    };
+    let Claimed { machine, recover_from } = claiming.run().await?;
+    let mut driver = Driver {
+        shared: Arc::clone(shared),
+        partition,
+        sender: sender.clone(),
+        machine,
+        appends: FuturesOrdered::new(),
+        calls: HashMap::new(),
+        out: Vec::new(),
+        checkpoints: 0,
+    };
+    shared.set_floor(partition, driver.machine.events_needed_from(), recover_from);
+    shared.set_ready(partition, true);
+    let served = driver.serve(inputs, stop).await;
+    driver.abandon();
+    served
+}
+
+/// An append under way: the sequence numbers that it holds, and its outcome.
+type Append = BoxFuture<'static, (u64, u64, Result<Appended, LogError>)>;
+
+struct Driver {
+    shared: Arc<Shared>,
+    partition: Partition,
+    sender: mpsc::UnboundedSender<Input>,
+    machine: Machine,
+    appends: FuturesOrdered<Append>,
+    calls: HashMap<ExecutionId, Vec<AbortHandle>>,
+    out: Vec<Output>,
+    checkpoints: u64,
+}
+
+impl Driver {
+    async fn serve(
+        &mut self,
+        inputs: &mut mpsc::UnboundedReceiver<Input>,
+        stop: &CancellationToken,
+    ) -> Result<(), LogError> {
+        let mut tail = self.shared.log.tail(Topic::Events, self.partition);
+        let mut catalog = self.shared.catalog.clone();
+        let mut depth = tokio::time::interval(Duration::from_secs(1));
+        let mut batch = Vec::with_capacity(INPUTS_MAX);
+        self.handle(Input::Tick);
+        self.carry_out();
+        loop {
+            let end = *tail.borrow_and_update();
+            if self.machine.events_next() < end && self.machine.queued() < QUEUED_MAX {
+                self.admit().await?;
+                self.carry_out();
+            }
+            let more = self.machine.events_next() < *tail.borrow() && self.machine.queued() < QUEUED_MAX;
+            let timer = self.machine.next_timer().map(|at| at.since(self.shared.clock.now()));
+            tokio::select! {
+                count = inputs.recv_many(&mut batch, INPUTS_MAX) => {
+                    if count == 0 {
+                        return Ok(());
+                    }
+                    for input in batch.drain(..) {
+                        self.handle(input);
+                    }
+                }
+                Some((first, through, outcome)) = self.appends.next(), if !self.appends.is_empty() => {
+                    let appended = outcome?;
+                    self.handle(Input::Durable { first, through, offset: appended.first });
+                }
+                changed = tail.changed(), if !more => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                }
+                () = std::future::ready(()), if more => {}
+                () = sleep(timer), if timer.is_some() => self.handle(Input::Tick),
+                changed = catalog.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    let newest = catalog.borrow_and_update().clone();
+                    self.handle(Input::Catalog(newest));
+                }
+                _ = depth.tick() => self.tell_depth(*tail.borrow()),
+                () = stop.cancelled() => return self.settle().await,
+            }
+            self.carry_out();
+        }
+    }
+
+    fn handle(&mut self, input: Input) {
+        if let Input::CallDone { execution, .. } = &input
+            && let Some(calls) = self.calls.get_mut(execution)
+        {
+            calls.retain(|call| !call.is_finished());
+            if calls.is_empty() {
+                self.calls.remove(execution);
+            }
+        }
+        let now = self.shared.clock.now();
+        self.machine.handle(input, now, &mut self.out);
+    }
+
+    async fn admit(&mut self) -> Result<(), LogError> {
+        let from = self.machine.events_next();
+        let read = self.shared.log.read(Topic::Events, self.partition, from, EVENTS_MAX, EVENTS_BYTES_MAX).await?;
+        let events = read
+            .iter()
+            .map(|stored| LoggedEvent {
+                offset: stored.offset,
+                timestamp: stored.timestamp,
+                event: self.decode_event(stored.offset, &stored.value).map(Arc::new),
+            })
+            .collect();
+        self.handle(Input::Events(events));
+        Ok(())
+    }
+
+    fn decode_event(&self, offset: Offset, value: &[u8]) -> Option<EventRecord> {
+        let decoded = codec::decode_event(value);
+        decoded.map_err(|error| observe::undecodable("events", self.partition, offset, &error)).ok()
+    }
+
+    /// Does what the machine asked for. All records go out as one append, in order.
+    fn carry_out(&mut self) {
+        let mut records = Vec::new();
+        let mut restart = Vec::new();
+        for output in std::mem::take(&mut self.out) {
+            match output {
+                Output::Append(record) => records.push(journal_record(&record)),
+                Output::Start(run) => restart.extend(self.start(*run)),
+                Output::Resume { slot, results, scope } => {
+                    let catalog = self.shared.catalog.borrow().clone();
+                    let reveal = |record: &OpRecord| sandboxes::result(record, &scope, &catalog, &self.shared.vault);
+                    let results = results.iter().map(reveal).collect();
+                    self.shared.pool.submit(Job::Resume { slot, results });
+                }
+                Output::Drop { slot } => self.shared.pool.submit(Job::Drop { slot }),
+                Output::Call(call) => self.call(*call),
+                Output::Abort { execution } => self.abort(execution),
+                Output::Load { execution, sources } => self.load(execution, sources),
+                Output::Answer { to, answer } => self.shared.answers.give(&to, answer),
+                Output::Checkpointed(checkpoint) => self.checkpoint(checkpoint),
+            }
+        }
+        if !records.is_empty() {
+            let through = self.machine.next_seq();
+            let first = through - records.len() as u64;
+            let append = self.shared.log.append(Topic::Executions, self.partition, records);
+            self.appends.push_back(Box::pin(async move { (first, through, append.await) }));
+        }
+        for failed in restart {
+            let _closed = self.sender.send(Input::Turn(failed));
+        }
+    }
+
+    /// Starts a sandbox, or tells why there is nothing to run.
+    fn start(&self, run: StartRun) -> Option<Turn> {
+        let catalog = self.shared.catalog.borrow().clone();
+        let spec = &run.run;
+        match self.shared.programs.get(&catalog, &run.scope.account, &spec.workflow, spec.version) {
+            Ok(program) => {
+                let start = sandboxes::start(&run, program, &self.shared.seed_key, &catalog, &self.shared.vault);
+                self.shared.pool.submit(Job::Start(Box::new(start)));
+                None
+            }
+            Err(message) => Some(no_program(run.slot, message)),
+        }
+    }
+
+    fn call(&mut self, call: CallRequest) {
+        let CallRequest { execution, key, idempotency_key, target, .. } = call;
+        let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
+        let task = tokio::spawn(async move {
+            let outcome = match target {
+                CallTarget::Http { request, traceparent } => {
+                    shared.calls.fetch(request, CallContext { idempotency_key, traceparent }).await
+                }
+                CallTarget::Emit(event) => emit(&shared, *event).await,
+            };
+            let _closed = sender.send(Input::CallDone { execution, key, attempts: 1, outcome });
+        });
+        self.calls.entry(execution).or_default().push(task.abort_handle());
+    }
+
+    fn abort(&mut self, execution: ExecutionId) {
+        for call in self.calls.remove(&execution).into_iter().flatten() {
+            call.abort();
+        }
+    }
+
+    fn load(&self, execution: ExecutionId, sources: Source) {
+        let (shared, sender, partition) = (Arc::clone(&self.shared), self.sender.clone(), self.partition);
+        tokio::spawn(async move {
+            let event = match sources.event {
+                Some(offset) => read_event(&shared, partition, offset).await,
+                None => None,
+            };
+            let mut records = Vec::with_capacity(sources.journal.len());
+            for offset in sources.journal {
+                records.extend(read_journal(&shared, partition, offset).await);
+            }
+            let _closed = sender.send(Input::Loaded { execution, event, records });
+        });
+    }
+
+    fn checkpoint(&mut self, checkpoint: fastn_domain::journal::Checkpoint) {
+        let (shared, partition) = (Arc::clone(&self.shared), self.partition);
+        let recover_from = checkpoint.recover_from;
+        let events = self.machine.events_needed_from();
+        self.checkpoints += 1;
+        let value = codec::encode_journal(&JournalRecord::Checkpoint(checkpoint));
+        tokio::spawn(async move {
+            let append = shared.log.append(Topic::Control, partition, vec![Record::new(Bytes::new(), value)]);
+            // Not heard: recovery starts at the checkpoint before, which is only slower.
+            if let Ok(appended) = append.await {
+                shared.set_floor(partition, events, recover_from);
+                let keep_from = appended.first.saturating_sub(CHECKPOINTS_KEPT);
+                let _next_time = shared.log.trim(Topic::Control, partition, keep_from).await;
+            }
+        });
+    }
+
+    fn tell_depth(&self, end: Offset) {
+        let lag = end.saturating_sub(self.machine.events_next());
+        observe::partition_depth(self.partition, self.machine.live(), self.machine.queued(), lag);
+    }
+
+    /// Waits for the records under way, so that a clean stop loses no work.
+    async fn settle(&mut self) -> Result<(), LogError> {
+        while let Some((first, through, outcome)) = self.appends.next().await {
+            let appended = outcome?;
+            self.handle(Input::Durable { first, through, offset: appended.first });
+            // Answers may go; nothing new is begun.
+            for output in std::mem::take(&mut self.out) {
+                if let Output::Answer { to, answer } = output {
+                    self.shared.answers.give(&to, answer);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn abandon(&mut self) {
+        for call in self.calls.drain().flat_map(|(_, calls)| calls) {
+            call.abort();
+        }
+        for slot in self.machine.live_slots() {
+            self.shared.pool.submit(Job::Drop { slot });
+        }
+    }
+}
+
+async fn sleep(time: Option<Duration>) {
+    if let Some(time) = time {
+        tokio::time::sleep(time).await;
+    }
+}
+
+fn journal_record(record: &JournalRecord) -> Record {
+    let key = match record {
+        JournalRecord::Progress(progress) => progress.scope.key(),
+        JournalRecord::Finished(finished) => finished.scope.key(),
+        JournalRecord::Snapshot(snapshot) => snapshot.scope.key(),
+        JournalRecord::StateSnapshot(snapshot) => snapshot.scope.key(),
+        _ => String::new(),
+    };
+    Record::new(key, codec::encode_journal(record))
+}
+
+fn no_program(slot: Slot, message: String) -> Turn {
+    let error = WorkflowError {
+        kind: ErrorKind::Code,
+        name: "ProgramError".to_owned(),
+        message,
+        code: None,
+        line: None,
+        column: None,
+        source_line: None,
+        stack: String::new(),
+        step: None,
+        retry_after_ms: None,
+    };
+    let state = TurnState::Failed { error, steps: Vec::new() };
+    Turn { slot, state, ops: Vec::new(), logs: Vec::new(), cpu_us: 0, memory_bytes: 0 }
+}
+
+/// Appends an emitted event, until it is durable. Twice is once: its id is made of the execution and the step.
+async fn emit(shared: &Shared, event: EventRecord) -> Result<String, OpFailure> {
+    let partition = partition_of(&event.scope, shared.log.partitions());
+    let answer = serde_json::json!({"id": event.id.as_str()}).to_string();
+    let record = Record::new(event.scope.key(), codec::encode_event(&event));
+    let mut wait = Duration::from_millis(10);
+    loop {
+        match shared.log.append(Topic::Events, partition, vec![record.clone()]).await {
+            Ok(_) => return Ok(answer),
+            Err(error) if error.kind == fastn_log::LogErrorKind::TooLarge => {
+                let message = format!("ctx.emit: {error}");
+                return Err(OpFailure {
+                    name: "Error".to_owned(),
+                    message,
+                    code: "EMSGSIZE".to_owned(),
+                    retryable: false,
+                });
+            }
+            Err(_) => {
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(5));
+            }
+        }
+    }
+}
+
+async fn read_event(shared: &Shared, partition: Partition, offset: Offset) -> Option<(Timestamp, EventRecord)> {
+    let stored = shared.log.read(Topic::Events, partition, offset, 1, 1).await.ok()?.into_iter().next()?;
+    if stored.offset != offset {
+        return None;
+    }
+    codec::decode_event(&stored.value).ok().map(|event| (stored.timestamp, event))
+}
+
+async fn read_journal(shared: &Shared, partition: Partition, offset: Offset) -> Option<JournalRecord> {
+    let stored = shared.log.read(Topic::Executions, partition, offset, 1, 1).await.ok()?.into_iter().next()?;
+    if stored.offset != offset {
+        return None;
+    }
+    codec::decode_journal(&stored.value).ok()
+}

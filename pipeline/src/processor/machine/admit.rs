@@ -1,0 +1,362 @@
+//! Admission: each event once, in order. It decides what an event starts, wakes or changes.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use fastn_contract::activity::EventStatus;
+use fastn_contract::resource::{ExecutionMode, Switch};
+use fastn_domain::catalog::{AccountCatalog, CompiledRoute, CompiledTrigger};
+use fastn_domain::condition::Subject;
+use fastn_domain::event::{COMMAND_TYPE, EventRecord};
+use fastn_domain::ids::{EnvironmentId, ExecutionId, WorkflowId};
+use fastn_domain::journal::{Admitted, AdmittedEvent, DedupHash, JournalRecord, NewExecution};
+use fastn_domain::{catalog::ENVIRONMENT_TEST, route};
+use serde_json::Value;
+
+use super::execution::{Execution, Payload, Phase};
+use super::{Answer, LoggedEvent, Machine, Output};
+
+/// What admission made of an event, before it is in the journal.
+pub(super) struct Verdict {
+    pub(super) status: EventStatus,
+    pub(super) reason: Option<String>,
+    pub(super) dedup: Vec<DedupHash>,
+    pub(super) executions: Vec<NewExecution>,
+}
+
+impl Verdict {
+    pub(super) fn delivered(executions: Vec<NewExecution>) -> Self {
+        Self { status: EventStatus::Delivered, reason: None, dedup: Vec::new(), executions }
+    }
+
+    pub(super) fn rejected(reason: impl Into<String>) -> Self {
+        let reason = Some(reason.into());
+        Self { status: EventStatus::Rejected, reason, dedup: Vec::new(), executions: Vec::new() }
+    }
+
+    fn duplicate(reason: &str) -> Self {
+        let reason = Some(reason.to_owned());
+        Self { status: EventStatus::Duplicate, reason, dedup: Vec::new(), executions: Vec::new() }
+    }
+}
+
+/// The payload, parsed when the first condition or path asks for it.
+pub(super) struct LazyData<'e> {
+    event: &'e EventRecord,
+    data: OnceCell<Value>,
+}
+
+impl<'e> LazyData<'e> {
+    pub(super) fn new(event: &'e EventRecord) -> Self {
+        Self { event, data: OnceCell::new() }
+    }
+
+    pub(super) fn get(&self) -> &Value {
+        self.data.get_or_init(|| serde_json::from_str(&self.event.data).unwrap_or(Value::Null))
+    }
+
+    pub(super) fn subject(&self) -> Subject<'_> {
+        Subject {
+            kind: &self.event.kind,
+            source: &self.event.source,
+            subject: self.event.subject.as_deref(),
+            headers: &self.event.headers,
+            data: self.get(),
+        }
+    }
+}
+
+impl Machine {
+    /// Admits a run of events with as few records as the limit allows. What an event does to waiting executions is
+    /// appended before the record that says it was admitted: a crash between the two admits the event again, and finds
+    /// nobody waiting.
+    pub(super) fn admit(&mut self, events: Vec<LoggedEvent>) {
+        let mut batch = Vec::new();
+        let mut begun = Vec::new();
+        // Events of this batch are not in the window until their record is appended, so they are compared here too.
+        for logged in events {
+            if logged.offset < self.events_next {
+                continue;
+            }
+            self.events_next = logged.offset + 1;
+            self.dedup.expire(logged.timestamp, self.limits.dedup_window, self.limits.dedup_hashes_max);
+            let verdict = match &logged.event {
+                Some(event) => self.judge(event, &logged),
+                // The driver has told; nobody can be told whose event it was.
+                None => continue,
+            };
+            // The sequence number that the record of this batch will have, unless wake-ups are appended before it: an
+            // earlier number only makes the cleaner say these hashes again a little early.
+            for hash in &verdict.dedup {
+                self.dedup.insert(*hash, logged.timestamp, self.next_seq);
+            }
+            crate::processor::observe::event_admitted(verdict.status);
+            if let Some(event) = &logged.event {
+                self.answer_unstarted(event, &verdict);
+                begun.extend(verdict.executions.iter().map(|start| (start.clone(), logged.clone())));
+            }
+            let Some(scope) = logged.event.as_ref().map(|event| event.scope.clone()) else { continue };
+            let Verdict { status, reason, dedup, executions } = verdict;
+            batch.push(AdmittedEvent { offset: logged.offset, scope, status, reason, dedup, executions });
+            if batch.len() >= self.limits.admitted_events_max {
+                self.commit_admitted(std::mem::take(&mut batch), std::mem::take(&mut begun));
+            }
+        }
+        if !batch.is_empty() {
+            self.commit_admitted(batch, begun);
+        }
+    }
+
+    fn commit_admitted(&mut self, events: Vec<AdmittedEvent>, begun: Vec<(NewExecution, LoggedEvent)>) {
+        let record = Admitted { epoch: self.epoch, at: self.now, events };
+        let seq = self.append(JournalRecord::Admitted(record));
+        for (start, logged) in begun {
+            if let Some(event) = &logged.event {
+                self.begin(&start, event, &logged, seq);
+            }
+        }
+    }
+
+    fn begin(&mut self, start: &NewExecution, event: &Arc<EventRecord>, logged: &LoggedEvent, seq: u64) {
+        let scope = self.interned.scope(&event.scope);
+        let mut execution = Execution::new(start, scope, &mut self.interned, self.now, Some(logged.offset), seq);
+        let payload = match &start.origin {
+            Some(inline) => Payload::of_inline(inline),
+            None => {
+                execution.triggered_by = event.origin;
+                Payload::of_event(event, logged.timestamp, &start.headers)
+            }
+        };
+        if let Some(inline) = &start.origin {
+            execution.results = inline.results.clone();
+            execution.journaled = inline.results.len();
+            execution.effect_mark = inline.results.len();
+        }
+        execution.reply_to = event.reply_to.clone();
+        if self.queued_payload_bytes + payload.size() <= self.limits.queued_payload_bytes_max {
+            self.queued_payload_bytes += payload.size();
+            execution.payload = Some(Arc::new(payload));
+        } else {
+            execution.forget_payload();
+        }
+        self.enqueue_new(execution);
+    }
+
+    /// Puts a new execution where it waits for its turn.
+    pub(super) fn enqueue_new(&mut self, mut execution: Execution) {
+        let id = execution.id;
+        let may_run = match &execution.sequence {
+            Some(sequence) => self.sequences.join(sequence, id),
+            None => true,
+        };
+        execution.phase = if may_run { Phase::Queued } else { Phase::Behind };
+        if may_run {
+            self.queue.push(&execution.scope, super::queue::Lane::of(execution.triggered_by), id);
+        }
+        self.executions.insert(id, Box::new(execution));
+    }
+
+    fn judge(&mut self, event: &Arc<EventRecord>, logged: &LoggedEvent) -> Verdict {
+        if event.kind == COMMAND_TYPE {
+            return self.on_command(event, logged);
+        }
+        let own_hash = route::event_hash(&event.scope, &event.source, &event.id);
+        if self.dedup.contains(own_hash) {
+            return Verdict::duplicate("an event with this source and id was admitted before");
+        }
+        let mut verdict = self.route(event);
+        verdict.dedup.push(own_hash);
+        let data = LazyData::new(event);
+        if self.wake_waiters(event, &data) > 0 && verdict.status != EventStatus::Delivered {
+            verdict.status = EventStatus::Delivered;
+            verdict.reason = Some("it woke an execution that waited for it".to_owned());
+        }
+        verdict
+    }
+
+    fn route(&self, event: &EventRecord) -> Verdict {
+        if !self.catalog.is_active(&event.scope) {
+            return Verdict::rejected("the customer does not exist or is suspended");
+        }
+        let Some(account) = self.catalog.account(&event.scope.account).cloned() else {
+            return Verdict::rejected("the account does not exist");
+        };
+        if let Some(workflow) = &event.workflow {
+            return direct(&account, event, workflow);
+        }
+        let data = LazyData::new(event);
+        let mut found = Routed::default();
+        match &event.trigger {
+            Some(id) => {
+                if let Some(trigger) = account.triggers.get(id) {
+                    self.try_trigger(&account, trigger, event, &data, &mut found);
+                }
+            }
+            None => {
+                let mut listening: Vec<&Arc<CompiledTrigger>> = account
+                    .triggers
+                    .values()
+                    .filter(|trigger| trigger.listens_to(&event.kind))
+                    .filter(|trigger| {
+                        trigger.customer.as_ref().is_none_or(|customer| *customer == event.scope.customer)
+                    })
+                    .collect();
+                listening.sort_by(|a, b| a.id.cmp(&b.id));
+                for trigger in listening {
+                    self.try_trigger(&account, trigger, event, &data, &mut found);
+                }
+            }
+        }
+        found.verdict()
+    }
+
+    fn try_trigger(
+        &self,
+        account: &AccountCatalog,
+        trigger: &CompiledTrigger,
+        event: &EventRecord,
+        data: &LazyData<'_>,
+        found: &mut Routed,
+    ) {
+        if trigger.spec.status == Switch::Disabled {
+            found.refused.get_or_insert_with(|| format!("trigger {} is disabled", trigger.id));
+            return;
+        }
+        let key = trigger.deduplication_key.as_ref().and_then(|path| path.find(data.get()));
+        if let Some(value) = key {
+            let hash = route::trigger_hash(&event.scope, &trigger.id, &value.to_string());
+            if self.dedup.contains(hash) {
+                found.duplicate = true;
+                return;
+            }
+            found.dedup.push(hash);
+        }
+        for (at, way) in trigger.routes.iter().enumerate() {
+            if way.filter.as_ref().is_some_and(|filter| !filter.matches(&data.subject())) {
+                continue;
+            }
+            match runnable(account, &way.workflow, &way.environment) {
+                Ok(version) => {
+                    let id = route::routed_execution(&event.scope, &event.source, &event.id, &trigger.id, at);
+                    found.executions.push(new_execution(id, version, way, trigger, event, data));
+                }
+                Err(reason) => {
+                    found.refused.get_or_insert(reason);
+                }
+            }
+        }
+    }
+
+    /// Tells a caller that waits for an Instant run when there is nothing to wait for.
+    fn answer_unstarted(&mut self, event: &EventRecord, verdict: &Verdict) {
+        let (Some(to), true) = (&event.reply_to, verdict.executions.is_empty()) else { return };
+        let answer = match verdict.status {
+            EventStatus::Duplicate => {
+                let again = event.workflow.as_ref().and_then(|workflow| {
+                    let environment = environment_of(event)?;
+                    let id = route::direct_execution(&event.scope, &event.source, &event.id, workflow, &environment);
+                    self.executions.get_mut(&id)
+                });
+                if let Some(execution) = again {
+                    execution.reply_to = Some(to.clone());
+                    return;
+                }
+                Answer::Seen
+            }
+            _ => Answer::Rejected { reason: verdict.reason.clone().unwrap_or_default() },
+        };
+        self.out.push(Output::Answer { to: to.clone(), answer });
+    }
+}
+
+/// What the triggers made of an event so far.
+#[derive(Default)]
+struct Routed {
+    executions: Vec<NewExecution>,
+    dedup: Vec<DedupHash>,
+    duplicate: bool,
+    refused: Option<String>,
+}
+
+impl Routed {
+    fn verdict(self) -> Verdict {
+        let Self { executions, dedup, duplicate, refused } = self;
+        let mut verdict = if !executions.is_empty() {
+            Verdict::delivered(executions)
+        } else if let Some(reason) = refused {
+            Verdict::rejected(reason)
+        } else if duplicate {
+            Verdict::duplicate("an event with this deduplication key was admitted before")
+        } else {
+            Verdict { status: EventStatus::Unmatched, reason: None, dedup: Vec::new(), executions: Vec::new() }
+        };
+        verdict.dedup = dedup;
+        verdict
+    }
+}
+
+fn environment_of(event: &EventRecord) -> Option<EnvironmentId> {
+    event.environment.clone().or_else(|| EnvironmentId::new(ENVIRONMENT_TEST).ok())
+}
+
+fn direct(account: &AccountCatalog, event: &EventRecord, workflow: &WorkflowId) -> Verdict {
+    let Some(environment) = environment_of(event) else { return Verdict::rejected("the environment is not valid") };
+    match runnable(account, workflow, &environment) {
+        Ok(version) => Verdict::delivered(vec![NewExecution {
+            id: route::direct_execution(&event.scope, &event.source, &event.id, workflow, &environment),
+            workflow: workflow.clone(),
+            version: version.0,
+            environment,
+            tier: version.1,
+            trigger: None,
+            sequence: None,
+            headers: Vec::new(),
+            replay_of: None,
+            parent: None,
+            origin: None,
+        }]),
+        Err(reason) => Verdict::rejected(reason),
+    }
+}
+
+/// The version and tier that run, or why none does.
+pub(super) fn runnable(
+    account: &AccountCatalog,
+    workflow: &WorkflowId,
+    environment: &EnvironmentId,
+) -> Result<(u32, fastn_contract::resource::Tier), String> {
+    let entry = account.workflows.get(workflow).ok_or_else(|| format!("workflow {workflow} does not exist"))?;
+    if entry.spec.status == Switch::Disabled {
+        return Err(format!("workflow {workflow} is disabled"));
+    }
+    let version = entry.version_in(environment);
+    let version = version.ok_or_else(|| format!("workflow {workflow} has no published version in {environment}"))?;
+    Ok((version.version, entry.spec.tier))
+}
+
+fn new_execution(
+    id: ExecutionId,
+    (version, tier): (u32, fastn_contract::resource::Tier),
+    way: &CompiledRoute,
+    trigger: &CompiledTrigger,
+    event: &EventRecord,
+    data: &LazyData<'_>,
+) -> NewExecution {
+    let sequence = (trigger.spec.mode == ExecutionMode::Sequential).then(|| {
+        let key = trigger.sequence_key.as_ref().and_then(|path| path.find(data.get()));
+        format!("{}/{}/{}", event.scope.key(), trigger.id, key.map(Value::to_string).unwrap_or_default())
+    });
+    NewExecution {
+        id,
+        workflow: way.workflow.clone(),
+        version,
+        environment: way.environment.clone(),
+        tier,
+        trigger: Some(trigger.id.clone()),
+        sequence,
+        headers: way.headers.clone(),
+        replay_of: None,
+        parent: None,
+        origin: None,
+    }
+}

@@ -1,0 +1,193 @@
+//! The log cleaner: it says again what only old records tell, so that recovery may start later. Recovery time then follows
+//! what is live, not what has been.
+//!
+//! One round takes the older half of the records since the last checkpoint. Executions that begin there are said again as
+//! snapshots, as are the old parts of the dedup window and of `fastn.state`; then a checkpoint closes the round. A round
+//! starts once the journal has grown by twice what is live, so its cost is a constant share of what was appended.
+
+use std::collections::HashSet;
+
+use fastn_domain::Timestamp;
+use fastn_domain::event::EventRecord;
+use fastn_domain::ids::ExecutionId;
+use fastn_domain::journal::{Checkpoint, DedupSnapshot, JournalRecord, Snapshot, StateSnapshot};
+
+use super::execution::Phase;
+use super::ops::Held;
+use super::{Machine, Output};
+use crate::processor::observe;
+
+/// Hashes in one record of the dedup window: about 1 MiB.
+const DEDUP_CHUNK_MAX: usize = 65_536;
+
+/// Where the cleaner stands.
+#[derive(Debug, Default)]
+pub(super) struct Cleaner {
+    /// Recovery starts at this record.
+    recover_from: u64,
+    round: Option<Round>,
+}
+
+#[derive(Debug)]
+struct Round {
+    /// Records before this one will not be needed any more.
+    target: u64,
+    todo: Vec<ExecutionId>,
+    loading: HashSet<ExecutionId>,
+    closed: bool,
+}
+
+impl Cleaner {
+    pub(super) fn begin_at(&mut self, recover_from: u64) {
+        self.recover_from = recover_from;
+    }
+
+    /// Whether the cleaner asked for the past of `id`.
+    pub(super) fn expects(&self, id: ExecutionId) -> bool {
+        self.round.as_ref().is_some_and(|round| round.loading.contains(&id))
+    }
+}
+
+impl Machine {
+    pub(super) fn clean(&mut self) {
+        if self.cleaner.round.is_none() {
+            self.begin_round();
+        }
+        while let Some(round) = &mut self.cleaner.round {
+            if round.closed || round.loading.len() >= self.limits.clean_batch_max {
+                return;
+            }
+            let target = round.target;
+            let Some(id) = round.todo.pop() else {
+                if round.loading.is_empty() {
+                    self.close_round();
+                }
+                return;
+            };
+            let Some(execution) = self.executions.get(&id).filter(|execution| execution.records[0] < target) else {
+                continue;
+            };
+            let needs_results = execution.results_in_log;
+            let needs_input = execution.payload.is_none() && execution.event_offset.is_none();
+            if needs_results || needs_input {
+                round.loading.insert(id);
+                self.load(id);
+            } else {
+                self.say_again(id);
+            }
+        }
+    }
+
+    fn begin_round(&mut self) {
+        let since = self.next_seq - self.cleaner.recover_from;
+        let threshold = self.limits.clean_records_min.max(2 * self.executions.len() as u64);
+        if since < threshold {
+            return;
+        }
+        // What is not durable yet stays out of the round, so that its offsets are known.
+        let target = (self.cleaner.recover_from + since / 2).min(self.durable);
+        let old = self.executions.values().filter(|execution| execution.records[0] < target);
+        let mut todo: Vec<ExecutionId> = old.map(|execution| execution.id).collect();
+        todo.sort_unstable();
+        observe::cleaning(todo.len());
+        self.cleaner.round = Some(Round { target, todo, loading: HashSet::new(), closed: false });
+    }
+
+    pub(super) fn on_loaded_for_cleaning(
+        &mut self,
+        id: ExecutionId,
+        event: Option<(Timestamp, EventRecord)>,
+        records: Vec<JournalRecord>,
+    ) {
+        if let Some(round) = &mut self.cleaner.round {
+            round.loading.remove(&id);
+        }
+        if !self.executions.contains_key(&id) {
+            return;
+        }
+        self.take_in(id, event, records);
+        self.say_again(id);
+        let Some(execution) = self.executions.get_mut(&id) else { return };
+        match execution.phase {
+            // It woke while its past was being read for us: the same past serves it, if its event is part of it.
+            Phase::Loading if execution.payload.is_some() => self.start_sandbox(id),
+            Phase::Parked | Phase::Backoff => execution.leave_to_log(),
+            _ => {}
+        }
+    }
+
+    /// Appends all that is known of an execution. From then on this record alone rebuilds it.
+    fn say_again(&mut self, id: ExecutionId) {
+        let (epoch, now) = (self.epoch, self.now);
+        let Some(execution) = self.executions.get(&id) else { return };
+        let origin = match (execution.event_offset, &execution.payload) {
+            (None, Some(payload)) => Some(payload.to_inline(Vec::new())),
+            _ => None,
+        };
+        let snapshot = Snapshot {
+            epoch,
+            at: now,
+            scope: (*execution.scope).clone(),
+            start: execution.to_start(origin),
+            event_offset: execution.event_offset,
+            admitted: execution.admitted,
+            status: execution.status(),
+            attempt: execution.attempt,
+            tier: execution.tier,
+            ran_ms: u64::try_from(execution.ran_until(now).as_millis()).unwrap_or(u64::MAX),
+            results: execution.results.clone(),
+            waits: execution.waits().cloned().collect(),
+            retry: execution.retry.as_deref().cloned(),
+            reply_to: execution.reply_to.clone(),
+        };
+        let seq = self.append(JournalRecord::Snapshot(Box::new(snapshot)));
+        if let Some(execution) = self.executions.get_mut(&id) {
+            execution.journaled = execution.results.len();
+            execution.effect_mark = execution.effect_mark.max(execution.journaled);
+            execution.barrier = seq;
+            execution.records = vec![seq];
+        }
+    }
+
+    fn close_round(&mut self) {
+        let (epoch, at) = (self.epoch, self.now);
+        let Some(round) = &mut self.cleaner.round else { return };
+        round.closed = true;
+        let target = round.target;
+        for (admitted, hashes) in self.dedup.say_again(target, self.next_seq, DEDUP_CHUNK_MAX) {
+            self.append(JournalRecord::DedupSnapshot(DedupSnapshot { epoch, at, admitted, hashes }));
+        }
+        for (scope, entries) in self.state.say_again(target, self.next_seq, at) {
+            let scope = (*scope).clone();
+            self.append(JournalRecord::StateSnapshot(StateSnapshot { epoch, at, scope, entries }));
+        }
+        let recover_from = self.offsets.offset(target);
+        let events_next = self.events_next;
+        let recover_epoch = self.epoch_at(recover_from);
+        let checkpoint = Checkpoint { epoch, at, events_next, recover_from, recover_epoch, journal_offset: None };
+        let seq = self.append(JournalRecord::Checkpoint(checkpoint));
+        self.hold(seq, Held::Checkpoint(seq));
+    }
+
+    fn epoch_at(&self, offset: u64) -> u64 {
+        self.claims.iter().rev().find(|(claimed, _)| *claimed < offset).map_or(0, |(_, epoch)| *epoch)
+    }
+
+    pub(super) fn checkpoint_durable(&mut self, seq: u64) {
+        let Some(round) = self.cleaner.round.take() else { return };
+        self.cleaner.recover_from = round.target;
+        let recover_from = self.offsets.offset(round.target);
+        let recover_epoch = self.epoch_at(recover_from);
+        self.claims.retain(|(offset, epoch)| *offset >= recover_from || *epoch == recover_epoch);
+        let checkpoint = Checkpoint {
+            epoch: self.epoch,
+            at: self.now,
+            events_next: self.events_next,
+            recover_from,
+            recover_epoch,
+            journal_offset: Some(self.offsets.offset(seq)),
+        };
+        self.offsets.forget_before(round.target);
+        self.out.push(Output::Checkpointed(checkpoint));
+    }
+}

@@ -1,0 +1,358 @@
+//! One live execution in memory.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastn_contract::activity::{ExecutionStatus, Origin};
+use fastn_contract::resource::Tier;
+use fastn_domain::event::{EventRecord, Header, ReplyTo};
+use fastn_domain::ids::{EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
+use fastn_domain::journal::{Inline, LogLine, NewExecution, OpRecord, Parent, Retry, Wait};
+use fastn_domain::scope::Scope;
+use fastn_domain::time::Timestamp;
+
+use crate::runtime::Slot;
+
+/// What an execution runs. Shared by all that run the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RunSpec {
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The version.
+    pub version: u32,
+    /// The environment.
+    pub environment: EnvironmentId,
+    /// The trigger, if one matched.
+    pub trigger: Option<TriggerId>,
+}
+
+/// The event as its execution sees it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Payload {
+    /// `ctx.event.id`
+    pub event_id: EventId,
+    /// `ctx.event.type`
+    pub kind: String,
+    /// `ctx.event.source`
+    pub source: String,
+    /// `ctx.event.time`
+    pub time: Timestamp,
+    /// Where the execution's clock starts.
+    pub clock: Timestamp,
+    /// What caused it.
+    pub triggered_by: Origin,
+    /// `ctx.headers`
+    pub headers: Vec<Header>,
+    /// `ctx.input` as JSON text.
+    pub input: Arc<str>,
+    /// W3C trace context of the event's sender.
+    pub traceparent: Option<String>,
+}
+
+impl Payload {
+    /// Of an event that lies in the log since `clock`, with the headers of the route added.
+    pub(super) fn of_event(event: &EventRecord, clock: Timestamp, route: &[Header]) -> Self {
+        Self {
+            event_id: event.id.clone(),
+            kind: event.kind.clone(),
+            source: event.source.clone(),
+            time: event.time,
+            clock,
+            triggered_by: event.origin,
+            headers: event.headers.iter().chain(route).cloned().collect(),
+            input: Arc::clone(&event.data),
+            traceparent: event.traceparent.clone(),
+        }
+    }
+
+    /// Of an input that the journal holds.
+    pub(super) fn of_inline(inline: &Inline) -> Self {
+        Self {
+            event_id: inline.event_id.clone(),
+            kind: inline.event_kind.clone(),
+            source: inline.event_source.clone(),
+            time: inline.event_time,
+            clock: inline.clock,
+            triggered_by: inline.triggered_by,
+            headers: inline.headers.clone(),
+            input: Arc::from(inline.input.as_str()),
+            traceparent: None,
+        }
+    }
+
+    /// For the journal. `results` are those that a replay keeps.
+    pub(super) fn to_inline(&self, results: Vec<OpRecord>) -> Inline {
+        Inline {
+            event_id: self.event_id.clone(),
+            event_kind: self.kind.clone(),
+            event_source: self.source.clone(),
+            event_time: self.time,
+            clock: self.clock,
+            triggered_by: self.triggered_by,
+            headers: self.headers.clone(),
+            input: self.input.to_string(),
+            results,
+        }
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.input.len() + self.headers.iter().map(|header| header.name.len() + header.value.len()).sum::<usize>() + 256
+    }
+}
+
+/// Where an execution stands in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// In the queue of its sequence, behind another.
+    Behind,
+    /// In its customer's queue.
+    Queued,
+    /// Its past is being read from the log, to run it.
+    Loading,
+    /// Its sandbox runs.
+    Turn(Slot),
+    /// Its sandbox waits for outside calls.
+    Idle(Slot),
+    /// It waits without a sandbox.
+    Parked,
+    /// It waits for its next attempt.
+    Backoff,
+}
+
+/// A request of the workflow that has no result yet.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Pending {
+    pub(super) key: String,
+    pub(super) started: Timestamp,
+    pub(super) kind: PendingKind,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum PendingKind {
+    /// An outside call, held, under way or to be made again.
+    Call(&'static str),
+    /// Something that needs no sandbox.
+    Wait(Wait),
+}
+
+/// One live execution.
+#[derive(Debug)]
+pub(super) struct Execution {
+    pub(super) id: ExecutionId,
+    pub(super) scope: Arc<Scope>,
+    pub(super) run: Arc<RunSpec>,
+    pub(super) route_headers: Arc<[Header]>,
+    pub(super) event_offset: Option<u64>,
+    pub(super) reply_to: Option<ReplyTo>,
+    pub(super) sequence: Option<Arc<str>>,
+    pub(super) replay_of: Option<ExecutionId>,
+    pub(super) parent: Option<Box<Parent>>,
+    pub(super) triggered_by: Origin,
+    pub(super) tier: Tier,
+    pub(super) attempt: u32,
+    pub(super) admitted: Timestamp,
+    /// When its first sandbox started in this process.
+    pub(super) started: Option<Timestamp>,
+    /// Running time before `running_since`.
+    pub(super) ran: Duration,
+    pub(super) running_since: Option<Timestamp>,
+    pub(super) phase: Phase,
+    /// Whether its present sandbox has answered once.
+    pub(super) start_seen: bool,
+    /// Whether it holds one of its customer's concurrency slots.
+    pub(super) holds_slot: bool,
+    /// Event and input; absent when they must be read from the log.
+    pub(super) payload: Option<Arc<Payload>>,
+    /// Results that the sandbox has seen, in order: those not left in the log.
+    pub(super) results: Vec<OpRecord>,
+    /// How many of `results` are in the journal.
+    pub(super) journaled: usize,
+    /// How many of `results` a later effect may have seen: never computed again.
+    pub(super) effect_mark: usize,
+    /// Whether earlier results are only in the log.
+    pub(super) results_in_log: bool,
+    pub(super) pending: Vec<Pending>,
+    /// Results that came while the sandbox ran or was away.
+    pub(super) inbox: Vec<OpRecord>,
+    pub(super) logs: Vec<LogLine>,
+    /// The last record that its next effect depends on.
+    pub(super) barrier: u64,
+    /// The journal records that rebuild it, by sequence number, ascending.
+    pub(super) records: Vec<u64>,
+    pub(super) retry: Option<Box<Retry>>,
+}
+
+impl Execution {
+    /// As `start` says, known since the journal record `seq`.
+    pub(super) fn new(
+        start: &NewExecution,
+        scope: Arc<Scope>,
+        interner: &mut Interner,
+        admitted: Timestamp,
+        event_offset: Option<u64>,
+        seq: u64,
+    ) -> Self {
+        Self {
+            id: start.id,
+            scope,
+            run: interner.run(start),
+            route_headers: Arc::from(start.headers.as_slice()),
+            event_offset: if start.origin.is_some() { None } else { event_offset },
+            reply_to: None,
+            sequence: start.sequence.as_deref().map(Arc::from),
+            replay_of: start.replay_of,
+            parent: start.parent.clone().map(Box::new),
+            triggered_by: start.origin.as_ref().map_or(Origin::Webhook, |inline| inline.triggered_by),
+            tier: start.tier,
+            attempt: 1,
+            admitted,
+            started: None,
+            ran: Duration::ZERO,
+            running_since: None,
+            phase: Phase::Queued,
+            start_seen: false,
+            holds_slot: false,
+            payload: None,
+            results: Vec::new(),
+            journaled: 0,
+            effect_mark: 0,
+            results_in_log: false,
+            pending: Vec::new(),
+            inbox: Vec::new(),
+            logs: Vec::new(),
+            barrier: seq,
+            records: vec![seq],
+            retry: None,
+        }
+    }
+
+    /// Leaves event and input to the log.
+    pub(super) fn forget_payload(&mut self) {
+        self.payload = None;
+    }
+
+    /// Leaves to the log all that the log can tell.
+    pub(super) fn leave_to_log(&mut self) {
+        self.payload = None;
+        if !self.results.is_empty() && self.journaled == self.results.len() {
+            self.results = Vec::new();
+            self.journaled = 0;
+            self.effect_mark = 0;
+            self.results_in_log = true;
+        }
+    }
+
+    /// Whether its sandbox was asked for and has not answered.
+    pub(super) fn is_starting(&self) -> bool {
+        !self.start_seen && matches!(self.phase, Phase::Loading | Phase::Turn(_))
+    }
+
+    pub(super) fn slot(&self) -> Option<Slot> {
+        match self.phase {
+            Phase::Turn(slot) | Phase::Idle(slot) => Some(slot),
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Loading | Phase::Turn(_) | Phase::Idle(_))
+    }
+
+    /// What the API shows.
+    pub(super) fn status(&self) -> ExecutionStatus {
+        match self.phase {
+            Phase::Behind | Phase::Queued => ExecutionStatus::Queued,
+            Phase::Loading | Phase::Turn(_) | Phase::Idle(_) => ExecutionStatus::Running,
+            Phase::Parked | Phase::Backoff => ExecutionStatus::Waiting,
+        }
+    }
+
+    /// Whether all that it waits for needs no sandbox, and at least one such thing is left.
+    pub(super) fn only_waits(&self) -> bool {
+        !self.pending.is_empty() && self.pending.iter().all(|pending| matches!(pending.kind, PendingKind::Wait(_)))
+    }
+
+    pub(super) fn waits(&self) -> impl Iterator<Item = &Wait> {
+        self.pending.iter().filter_map(|pending| match &pending.kind {
+            PendingKind::Wait(wait) => Some(wait),
+            PendingKind::Call(_) => None,
+        })
+    }
+
+    /// Takes the pending request `key` out.
+    pub(super) fn take_pending(&mut self, key: &str) -> Option<Pending> {
+        let at = self.pending.iter().position(|pending| pending.key == key)?;
+        Some(self.pending.remove(at))
+    }
+
+    /// Running time until `now`.
+    pub(super) fn ran_until(&self, now: Timestamp) -> Duration {
+        self.ran + self.running_since.map_or(Duration::ZERO, |since| now.since(since))
+    }
+
+    /// Stops the running clock.
+    pub(super) fn pause(&mut self, now: Timestamp) {
+        self.ran = self.ran_until(now);
+        self.running_since = None;
+    }
+
+    /// For the journal; `origin` says the input again when the event's record will not be there.
+    pub(super) fn to_start(&self, origin: Option<Inline>) -> NewExecution {
+        NewExecution {
+            id: self.id,
+            workflow: self.run.workflow.clone(),
+            version: self.run.version,
+            environment: self.run.environment.clone(),
+            tier: self.tier,
+            trigger: self.run.trigger.clone(),
+            sequence: self.sequence.as_deref().map(str::to_owned),
+            headers: self.route_headers.to_vec(),
+            replay_of: self.replay_of,
+            parent: self.parent.as_deref().cloned(),
+            origin,
+        }
+    }
+}
+
+/// Shares equal scopes and run specs, so that a million sleepers do not hold a million copies.
+#[derive(Debug, Default)]
+pub(super) struct Interner {
+    runs: HashSet<Arc<RunSpec>>,
+    scopes: HashSet<Arc<Scope>>,
+}
+
+/// Beyond this many entries, those that nobody holds are dropped.
+const INTERNED_MAX: usize = 65_536;
+
+impl Interner {
+    pub(super) fn run(&mut self, start: &NewExecution) -> Arc<RunSpec> {
+        let run = RunSpec {
+            workflow: start.workflow.clone(),
+            version: start.version,
+            environment: start.environment.clone(),
+            trigger: start.trigger.clone(),
+        };
+        if let Some(known) = self.runs.get(&run) {
+            return Arc::clone(known);
+        }
+        if self.runs.len() >= INTERNED_MAX {
+            self.runs.retain(|run| Arc::strong_count(run) > 1);
+        }
+        let run = Arc::new(run);
+        self.runs.insert(Arc::clone(&run));
+        run
+    }
+
+    pub(super) fn scope(&mut self, scope: &Scope) -> Arc<Scope> {
+        if let Some(known) = self.scopes.get(scope) {
+            return Arc::clone(known);
+        }
+        if self.scopes.len() >= INTERNED_MAX {
+            self.scopes.retain(|scope| Arc::strong_count(scope) > 1);
+        }
+        let scope = Arc::new(scope.clone());
+        self.scopes.insert(Arc::clone(&scope));
+        scope
+    }
+}

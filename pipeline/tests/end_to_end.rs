@@ -1,0 +1,270 @@
+//! The processor with real sandboxes, real HTTP and a log in memory.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use fastn_contract::activity::{ExecutionStatus, Origin};
+use fastn_contract::resource::WorkflowVersion;
+use fastn_domain::catalog::{Catalog, ResourceKind, ResourceRow};
+use fastn_domain::event::EventRecord;
+use fastn_domain::ids::{EventId, WorkflowId};
+use fastn_domain::journal::{Finished, JournalRecord};
+use fastn_domain::partition::partition_of;
+use fastn_domain::scope::Scope;
+use fastn_domain::time::{Clock, Timestamp};
+use fastn_log::{Log, Record, Topic, codec};
+use fastn_pipeline::processor::machine::Answer;
+use fastn_pipeline::processor::{Pipeline, PipelineConfig};
+use fastn_store::{MasterKey, Vault};
+use fastn_testkit::MemoryLog;
+use tokio::sync::watch;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+struct System;
+
+impl Clock for System {
+    fn now(&self) -> Timestamp {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        Timestamp(since.as_micros() as i64)
+    }
+}
+
+struct World {
+    log: Arc<MemoryLog>,
+    pipeline: Pipeline,
+    scope: Scope,
+    catalog: watch::Sender<Arc<Catalog>>,
+}
+
+fn row(kind: ResourceKind, id: &str, revision: u64, body: String) -> ResourceRow {
+    let (account, at) = ("acc".parse().unwrap(), Timestamp(0));
+    let id = id.to_owned();
+    ResourceRow {
+        kind,
+        account,
+        customer: None,
+        id,
+        revision,
+        version: 1,
+        created: at,
+        updated: at,
+        deleted: false,
+        body,
+    }
+}
+
+fn workflow_rows(id: &str, settings: &str, source: &str) -> Vec<ResourceRow> {
+    let version = WorkflowVersion {
+        workflow: id.to_owned(),
+        version: 1,
+        source: source.to_owned(),
+        file: format!("workflows/{id}.ts"),
+        source_hash: String::new(),
+    };
+    vec![
+        row(ResourceKind::Workflow, id, 2, format!(r#"{{"id":"{id}"{settings}}}"#)),
+        row(ResourceKind::WorkflowVersion, &format!("{id}@1"), 3, serde_json::to_string(&version).unwrap()),
+    ]
+}
+
+async fn start(log: Arc<MemoryLog>, workflows: &[(&str, &str, &str)]) -> World {
+    let mut rows = vec![row(ResourceKind::Customer, "cus", 1, r#"{"id":"cus"}"#.to_owned())];
+    for (id, settings, source) in workflows {
+        rows.extend(workflow_rows(id, settings, source));
+    }
+    let (catalog, errors) = Catalog::default().with(&rows);
+    assert!(errors.is_empty(), "{errors:?}");
+    let (catalog, watched) = watch::channel(Arc::new(catalog));
+    let key = MasterKey::from_base64("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "test").unwrap();
+    let vault = Arc::new(Vault::new(&key));
+    let config = PipelineConfig { allow_private_addresses: true, ..PipelineConfig::default() };
+    let pipeline = Pipeline::start(log.clone(), watched, vault, Arc::new(System), config).await.unwrap();
+    World { log, pipeline, scope: Scope::parse("acc", "cus").unwrap(), catalog }
+}
+
+impl World {
+    async fn run(&self, workflow: &str, id: &str, input: &str) -> Answer {
+        let ticket = self.pipeline.answers().open();
+        self.send(workflow, id, input, Some(ticket.reply_to.clone())).await;
+        let mut ticket = ticket;
+        tokio::time::timeout(DEADLINE, &mut ticket.answer).await.expect("an answer in time").unwrap()
+    }
+
+    async fn send(&self, workflow: &str, id: &str, input: &str, reply_to: Option<fastn_domain::event::ReplyTo>) {
+        let event = EventRecord {
+            id: EventId::new(id).unwrap(),
+            source: "test".to_owned(),
+            kind: "fastn.run".to_owned(),
+            subject: None,
+            time: System.now(),
+            scope: self.scope.clone(),
+            origin: Origin::Manual,
+            trigger: None,
+            workflow: Some(WorkflowId::new(workflow).unwrap()),
+            environment: None,
+            headers: Vec::new(),
+            data: Arc::from(input),
+            reply_to,
+            traceparent: None,
+        };
+        self.append(event).await;
+    }
+
+    async fn append(&self, event: EventRecord) {
+        let partition = partition_of(&self.scope, self.log.partitions());
+        let record = Record::new(self.scope.key(), codec::encode_event(&event));
+        self.log.append(Topic::Events, partition, vec![record]).await.unwrap();
+    }
+
+    fn finished(&self) -> Vec<Finished> {
+        let partition = partition_of(&self.scope, self.log.partitions());
+        let records = self.log.records(Topic::Executions, partition);
+        let finished = records.iter().filter_map(|record| match codec::decode_journal(&record.value).unwrap() {
+            JournalRecord::Finished(finished) => Some(finished),
+            _ => None,
+        });
+        finished.collect()
+    }
+
+    async fn wait_finished(&self, count: usize) -> Vec<Finished> {
+        let began = Instant::now();
+        loop {
+            let finished = self.finished();
+            if finished.len() >= count {
+                return finished;
+            }
+            assert!(began.elapsed() < DEADLINE, "only {} of {count} ended", finished.len());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+type Calls = Arc<Mutex<Vec<(String, String)>>>;
+
+async fn sink() -> (String, Calls) {
+    let calls: Calls = Arc::default();
+    let seen = Arc::clone(&calls);
+    let app = axum::Router::new().fallback(move |headers: axum::http::HeaderMap, body: String| {
+        let key = headers.get("idempotency-key").map(|key| key.to_str().unwrap().to_owned()).unwrap_or_default();
+        seen.lock().unwrap().push((key, body));
+        async { axum::Json(serde_json::json!({"ok": true})) }
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    (url, calls)
+}
+
+const CALLING: &str = r#"
+export default async function (ctx: any) {
+  const doubled: number = ctx.input.n * 2;
+  const answer = await fetch(ctx.input.url, { method: "POST", body: JSON.stringify({ doubled }) });
+  const body = await answer.json();
+  return { doubled, ok: body.ok };
+}
+"#;
+
+/// Property: a run of a workflow with one call answers its caller, makes the call once, and writes one record of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_call_one_record() {
+    let (url, calls) = sink().await;
+    let world = start(Arc::new(MemoryLog::new(2)), &[("w", "", CALLING)]).await;
+    let answer = world.run("w", "e1", &format!(r#"{{"n":21,"url":"{url}"}}"#)).await;
+    let Answer::Finished { execution, status, output, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(status, ExecutionStatus::Completed);
+    assert_eq!(output.as_deref(), Some(r#"{"doubled":42,"ok":true}"#));
+    let calls = calls.lock().unwrap().clone();
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0], (format!("{execution}/fetch"), r#"{"doubled":42}"#.to_owned()));
+    let finished = world.finished();
+    assert_eq!(finished.len(), 1);
+    assert_eq!((finished[0].results.len(), finished[0].steps.len()), (1, 1));
+    assert_eq!(world.run("w", "e1", "{}").await, Answer::Seen, "the same event again is admitted no second time");
+    world.pipeline.stop().await;
+}
+
+/// Property: state, sleep, a step's retry, an invoked child and an awaited event work together in one execution.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_call() {
+    let parent = r#"
+export default async function (ctx: any) {
+  const count = ((await fastn.state.get("count")) ?? 0) + 1;
+  await fastn.state.set("count", count);
+  await ctx.sleep(20);
+  let tries = 0;
+  const step = await ctx.step("flaky", () => { tries += 1; if (tries < 2) throw new Error("once"); return "done"; },
+    { retry: { maxAttempts: 3, initialInterval: 10 } });
+  const child = await fastn.flow.invoke("child", { x: 5 });
+  const event = await ctx.waitForEvent({ type: "paid" }, { timeout: "30s" });
+  return { count, step, child, event: event && event.data };
+}
+"#;
+    let child = "export default async function (ctx: any) { return ctx.input.x + 1; }";
+    let world = start(Arc::new(MemoryLog::new(1)), &[("parent", "", parent), ("child", "", child)]).await;
+    let ticket = world.pipeline.answers().open();
+    world.send("parent", "e1", "{}", Some(ticket.reply_to.clone())).await;
+    world.wait_finished(1).await;
+    let mut n = 0;
+    let mut ticket = ticket;
+    let answer = loop {
+        n += 1;
+        let event = EventRecord {
+            id: EventId::new(&format!("paid-{n}")).unwrap(),
+            source: "shop".to_owned(),
+            kind: "paid".to_owned(),
+            subject: None,
+            time: System.now(),
+            scope: world.scope.clone(),
+            origin: Origin::Api,
+            trigger: None,
+            workflow: None,
+            environment: None,
+            headers: Vec::new(),
+            data: Arc::from(r#"{"amount":7}"#),
+            reply_to: None,
+            traceparent: None,
+        };
+        world.append(event).await;
+        if let Ok(answer) = tokio::time::timeout(Duration::from_millis(100), &mut ticket.answer).await {
+            break answer.unwrap();
+        }
+        assert!(n < 300, "no answer");
+    };
+    let Answer::Finished { status, output, error, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!(status, ExecutionStatus::Completed, "{error:?}");
+    let output = output.unwrap();
+    assert_eq!(output, r#"{"count":1,"step":"done","child":6,"event":{"amount":7}}"#);
+    world.pipeline.stop().await;
+}
+
+/// Property: a sleeper survives the process: another one, with nothing but the log, wakes it and ends it.
+#[tokio::test(flavor = "multi_thread")]
+async fn sleepers_survive() {
+    let source = r#"
+export default async function (ctx: any) {
+  await fetch(ctx.input.url, { method: "POST", body: "before" });
+  await ctx.sleep(300);
+  await fetch(ctx.input.url, { method: "POST", body: "after" });
+  return "woke";
+}
+"#;
+    let (url, calls) = sink().await;
+    let log = Arc::new(MemoryLog::new(1));
+    let world = start(log.clone(), &[("w", "", source)]).await;
+    world.send("w", "e1", &format!(r#"{{"url":"{url}"}}"#), None).await;
+    let began = Instant::now();
+    while calls.lock().unwrap().is_empty() {
+        assert!(began.elapsed() < DEADLINE);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    world.pipeline.stop().await;
+    let world = start(log, &[("w", "", source)]).await;
+    let finished = world.wait_finished(1).await;
+    assert_eq!(finished[0].output.as_deref(), Some(r#""woke""#), "{:?}", finished[0].error);
+    let bodies: Vec<String> = calls.lock().unwrap().iter().map(|(_, body)| body.clone()).collect();
+    assert_eq!(bodies.last().map(String::as_str), Some("after"));
+    assert!(world.catalog.receiver_count() > 0);
+    world.pipeline.stop().await;
+}

@@ -1,0 +1,287 @@
+//! The client: one method for each operation of the API.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fastn_contract::activity::{DeadLetterView, EventView, ExecutionView, Health};
+use fastn_contract::command::{
+    Accepted, DeadLettersReplayed, Decision, DeployVersion, PublishVersion, ReplayDeadLetters, ReplayExecution,
+    RunAnswer, RunWorkflow, SendEvent,
+};
+use fastn_contract::resource::{
+    Customer, Deployment, EnvConfig, SecretView, SecretWrite, Stored, Trigger, VersionView, Workflow,
+};
+use futures_util::{Stream, StreamExt};
+use reqwest::Method;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::config::Builder;
+use crate::error::{Error, ErrorKind};
+use crate::follow::{Follow, Update, follow};
+use crate::page::Pager;
+use crate::transport::{Call, Transport};
+
+/// How often an awaited execution is looked at while no live update comes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// A client of one server, bound to an account and maybe to one customer. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Fastn {
+    transport: Transport,
+    customer: Option<String>,
+}
+
+impl Fastn {
+    /// Settings for a client.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn over(transport: Transport, customer: Option<String>) -> Self {
+        Self { transport, customer }
+    }
+
+    /// The same client, bound to one customer.
+    pub fn customer(&self, customer: impl Into<String>) -> Self {
+        Self { transport: self.transport.clone(), customer: Some(customer.into()) }
+    }
+
+    /// The same client, bound to the account as a whole.
+    pub fn account(&self) -> Self {
+        Self { transport: self.transport.clone(), customer: None }
+    }
+
+    /// The server.
+    pub fn url(&self) -> &str {
+        self.transport.url().as_str()
+    }
+
+    fn call(&self, method: Method, path: &[&str]) -> Call {
+        Call::new(method, path).for_customer(self.customer.as_deref())
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, Error> {
+        self.transport.decode(self.call(Method::GET, path)).await
+    }
+
+    async fn put<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Error> {
+        self.transport.decode(self.call(Method::PUT, path).json(body)?).await
+    }
+
+    async fn post<T: DeserializeOwned>(&self, path: &[&str], body: &impl Serialize) -> Result<T, Error> {
+        self.transport.decode(self.call(Method::POST, path).json(body)?).await
+    }
+
+    async fn delete(&self, path: &[&str]) -> Result<(), Error> {
+        self.transport.bytes(self.call(Method::DELETE, path)).await.map(drop)
+    }
+
+    fn list<T: DeserializeOwned>(&self, path: &'static [&'static str]) -> Pager<T> {
+        Pager::new(self.transport.clone(), path, self.customer.clone())
+    }
+
+    /// Sends one event. It is durable when this returns.
+    pub async fn send(&self, event: &SendEvent) -> Result<Accepted, Error> {
+        self.post(&["v1", "events"], event).await
+    }
+
+    /// Sends events of one customer in one request, all or none.
+    pub async fn send_many(&self, events: &[SendEvent]) -> Result<Accepted, Error> {
+        self.post(&["v1", "events"], &events).await
+    }
+
+    /// Sends a body to a webhook trigger as its provider would, with the headers given.
+    pub async fn send_webhook(
+        &self,
+        trigger: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<Accepted, Error> {
+        let mut call = self.call(Method::POST, &["v1", "webhooks", trigger]).raw("application/json", body.into());
+        for (name, value) in headers {
+            call = call.header(name, value);
+        }
+        self.transport.decode(call).await
+    }
+
+    /// Events, newest first. Filters: `status`, `origin`, `type`, `trigger`, `since`, `until`.
+    pub fn events(&self) -> Pager<EventView> {
+        self.list(&["v1", "events"])
+    }
+
+    /// One event with its payload.
+    pub async fn event(&self, id: &str) -> Result<EventView, Error> {
+        self.get(&["v1", "events", id]).await
+    }
+
+    /// Runs a workflow. An Instant one returns its result; a failed one is an error with the execution's id.
+    pub async fn run(&self, workflow: &str, input: Value) -> Result<RunAnswer, Error> {
+        self.run_in(workflow, &RunWorkflow { input, environment: None }).await
+    }
+
+    /// Runs a workflow in an environment.
+    pub async fn run_in(&self, workflow: &str, run: &RunWorkflow) -> Result<RunAnswer, Error> {
+        self.post(&["v1", "workflows", workflow, "run"], run).await
+    }
+
+    /// Executions, newest first. Filters: `status`, `workflow`, `trigger`, `eventId`, `since`, `until`.
+    pub fn executions(&self) -> Pager<ExecutionView> {
+        self.list(&["v1", "executions"])
+    }
+
+    /// One execution with everything.
+    pub async fn execution(&self, id: &str) -> Result<ExecutionView, Error> {
+        self.get(&["v1", "executions", id]).await
+    }
+
+    /// Waits until an execution has ended, at most `limit`.
+    ///
+    /// # Errors
+    /// `Unknown` when the time runs out: the execution goes on.
+    pub async fn wait(&self, id: &str, limit: Duration) -> Result<ExecutionView, Error> {
+        let deadline = tokio::time::Instant::now() + limit;
+        let what = Follow { workflow: None, execution: Some(id.to_owned()) };
+        let mut updates = std::pin::pin!(self.follow(what));
+        let mut live = true;
+        loop {
+            match self.execution(id).await {
+                Ok(view) if view.status.is_final() => return Ok(view),
+                Ok(_) => {}
+                // It is taken but not projected yet.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error),
+            }
+            tokio::select! {
+                update = updates.next(), if live => live = matches!(update, Some(Ok(_))),
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep_until(deadline) => {
+                    let detail = format!("execution {id} has not ended within {} ms", limit.as_millis());
+                    return Err(Error::new(ErrorKind::Unknown, "wait for an execution", detail));
+                }
+            }
+        }
+    }
+
+    /// Live updates, until the stream is dropped.
+    pub fn follow(&self, what: Follow) -> impl Stream<Item = Result<Update, Error>> + Send + use<> {
+        follow(self.transport.clone(), self.customer.clone(), what)
+    }
+
+    /// Asks for an execution's end.
+    pub async fn cancel(&self, id: &str) -> Result<RunAnswer, Error> {
+        self.transport.decode(self.call(Method::POST, &["v1", "executions", id, "cancel"])).await
+    }
+
+    /// Runs an ended execution again, as a new one.
+    pub async fn replay(&self, id: &str, how: &ReplayExecution) -> Result<RunAnswer, Error> {
+        self.post(&["v1", "executions", id, "replay"], how).await
+    }
+
+    /// Answers an approval.
+    pub async fn decide(&self, id: &str, decision: &Decision) -> Result<RunAnswer, Error> {
+        self.post(&["v1", "executions", id, "decisions"], decision).await
+    }
+
+    /// Dead letters, newest first. Filters: `status`, `workflow`.
+    pub fn dead_letters(&self) -> Pager<DeadLetterView> {
+        self.list(&["v1", "dead-letters"])
+    }
+
+    /// One dead letter.
+    pub async fn dead_letter(&self, id: &str) -> Result<DeadLetterView, Error> {
+        self.get(&["v1", "dead-letters", id]).await
+    }
+
+    /// Replays dead letters.
+    pub async fn replay_dead_letters(&self, which: &ReplayDeadLetters) -> Result<DeadLettersReplayed, Error> {
+        self.post(&["v1", "dead-letters", "replay"], which).await
+    }
+
+    /// Customers of the account.
+    pub fn customers(&self) -> Pager<Stored<Customer>> {
+        self.list(&["v1", "customers"])
+    }
+
+    /// Creates or changes a customer.
+    pub async fn put_customer(&self, customer: &Customer) -> Result<Stored<Customer>, Error> {
+        self.put(&["v1", "customers", &customer.id], customer).await
+    }
+
+    /// Deletes a customer.
+    pub async fn delete_customer(&self, id: &str) -> Result<(), Error> {
+        self.delete(&["v1", "customers", id]).await
+    }
+
+    /// Workflows.
+    pub fn workflows(&self) -> Pager<Stored<Workflow>> {
+        self.list(&["v1", "workflows"])
+    }
+
+    /// Creates or changes a workflow's settings.
+    pub async fn put_workflow(&self, workflow: &Workflow) -> Result<Stored<Workflow>, Error> {
+        self.put(&["v1", "workflows", &workflow.id], workflow).await
+    }
+
+    /// Publishes code as the workflow's next version; the same code again returns the version that is there.
+    pub async fn publish(&self, workflow: &str, version: &PublishVersion) -> Result<VersionView, Error> {
+        self.post(&["v1", "workflows", workflow, "versions"], version).await
+    }
+
+    /// One version with its source.
+    pub async fn version(&self, workflow: &str, version: u32) -> Result<VersionView, Error> {
+        self.get(&["v1", "workflows", workflow, "versions", &version.to_string()]).await
+    }
+
+    /// Deploys a version to an environment.
+    pub async fn deploy(&self, workflow: &str, environment: &str, version: u32) -> Result<Stored<Deployment>, Error> {
+        self.put(&["v1", "workflows", workflow, "deployments", environment], &DeployVersion { version }).await
+    }
+
+    /// Triggers.
+    pub fn triggers(&self) -> Pager<Stored<Trigger>> {
+        self.list(&["v1", "triggers"])
+    }
+
+    /// One trigger.
+    pub async fn trigger(&self, id: &str) -> Result<Stored<Trigger>, Error> {
+        self.get(&["v1", "triggers", id]).await
+    }
+
+    /// Creates or changes a trigger.
+    pub async fn put_trigger(&self, trigger: &Trigger) -> Result<Stored<Trigger>, Error> {
+        self.put(&["v1", "triggers", &trigger.id], trigger).await
+    }
+
+    /// Deletes a trigger.
+    pub async fn delete_trigger(&self, id: &str) -> Result<(), Error> {
+        self.delete(&["v1", "triggers", id]).await
+    }
+
+    /// Secrets, without values.
+    pub fn secrets(&self) -> Pager<SecretView> {
+        self.list(&["v1", "secrets"])
+    }
+
+    /// Writes a secret's next version.
+    pub async fn put_secret(&self, secret: &SecretWrite) -> Result<SecretView, Error> {
+        self.put(&["v1", "secrets", &secret.name], secret).await
+    }
+
+    /// Deletes a secret of the account, or of one customer.
+    pub async fn delete_secret(&self, name: &str, customer: Option<&str>) -> Result<(), Error> {
+        let call = self.call(Method::DELETE, &["v1", "secrets", name]).query("customer", customer);
+        self.transport.bytes(call).await.map(drop)
+    }
+
+    /// Sets a configuration value.
+    pub async fn put_env_config(&self, config: &EnvConfig) -> Result<Stored<EnvConfig>, Error> {
+        self.put(&["v1", "env-configs", &config.environment, &config.key], config).await
+    }
+
+    /// What the server says of itself.
+    pub async fn health(&self) -> Result<Health, Error> {
+        self.get(&["readyz"]).await
+    }
+}

@@ -1,0 +1,113 @@
+//! Where the client's settings come from: arguments, then `FASTN_…` in the environment, then `.fastn/config.json` in the
+//! working directory or above it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::client::Fastn;
+use crate::error::{Error, ErrorKind};
+use crate::transport::Transport;
+
+/// The server when nothing names one: `fastn dev` on this machine.
+const URL_DEFAULT: &str = "http://127.0.0.1:7400";
+/// Longest time of one attempt. An Instant run may take 60 s.
+const TIMEOUT_DEFAULT: Duration = Duration::from_secs(75);
+/// Attempts of a call, the first included.
+const ATTEMPTS_DEFAULT: u32 = 4;
+
+/// What `.fastn/config.json` holds. `fastn dev` writes it with mode 0600.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileConfig {
+    /// The server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// The key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key: Option<String>,
+    /// The account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The customer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+}
+
+impl FileConfig {
+    /// Reads the nearest `.fastn/config.json` at `from` or above it. One that does not read counts as absent.
+    pub fn find(from: &Path) -> Option<Self> {
+        let file = |directory: &Path| directory.join(".fastn").join("config.json");
+        let found: PathBuf = from.ancestors().map(file).find(|path| path.is_file())?;
+        serde_json::from_slice(&std::fs::read(found).ok()?).ok()
+    }
+}
+
+/// Settings on their way to a [`Fastn`].
+#[derive(Clone, Debug, Default)]
+pub struct Builder {
+    given: FileConfig,
+    timeout: Option<Duration>,
+    attempts_max: Option<u32>,
+}
+
+impl Builder {
+    /// The server, e.g. `https://fastn.example.com`.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.given.url = Some(url.into());
+        self
+    }
+
+    /// The access key.
+    pub fn access_key(mut self, key: impl Into<String>) -> Self {
+        self.given.access_key = Some(key.into());
+        self
+    }
+
+    /// The account.
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.given.account = Some(account.into());
+        self
+    }
+
+    /// The customer that calls are for.
+    pub fn customer(mut self, customer: impl Into<String>) -> Self {
+        self.given.customer = Some(customer.into());
+        self
+    }
+
+    /// Longest time of one attempt; 75 seconds when not set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Attempts of a call, the first included; 4 when not set.
+    pub fn attempts_max(mut self, attempts: u32) -> Self {
+        self.attempts_max = Some(attempts.max(1));
+        self
+    }
+
+    /// Fills what was not given from the environment and the file, and makes the client.
+    ///
+    /// # Errors
+    /// `Config` when there is no key or the URL is none.
+    pub fn build(self) -> Result<Fastn, Error> {
+        let file = std::env::current_dir().ok().and_then(|here| FileConfig::find(&here)).unwrap_or_default();
+        let pick = |given: Option<String>, name: &str, file: Option<String>| {
+            given.or_else(|| std::env::var(name).ok().filter(|value| !value.is_empty())).or(file)
+        };
+        let url = pick(self.given.url, "FASTN_URL", file.url).unwrap_or_else(|| URL_DEFAULT.to_owned());
+        let key = pick(self.given.access_key, "FASTN_ACCESS_KEY", file.access_key).ok_or_else(|| {
+            let detail = "no access key: give one, set FASTN_ACCESS_KEY, or run within a project of `fastn dev`";
+            Error::new(ErrorKind::Config, "configure the client", detail)
+        })?;
+        let account = pick(self.given.account, "FASTN_ACCOUNT_ID", file.account);
+        let customer = pick(self.given.customer, "FASTN_TENANT_ID", file.customer);
+        let timeout = self.timeout.unwrap_or(TIMEOUT_DEFAULT);
+        let attempts = self.attempts_max.unwrap_or(ATTEMPTS_DEFAULT);
+        let transport = Transport::new(&url, &key, account.as_deref(), timeout, attempts)?;
+        Ok(Fastn::over(transport, customer))
+    }
+}

@@ -1,0 +1,88 @@
+//! How a call fails.
+
+use std::time::Duration;
+
+use fastn_contract::error::{ErrorCode, FieldError, Problem};
+
+/// What kind of failure it is. Decisions read this and the code, never a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The client is not configured: a key is missing, the URL is no URL.
+    Config,
+    /// The server could not be reached; the request was not taken.
+    Unreachable,
+    /// The connection broke or the time ran out: the request may have been taken. Repeating it is safe.
+    Unknown,
+    /// The server answered with an error.
+    Answered,
+    /// The server's answer was not understood.
+    BadAnswer,
+}
+
+/// A failed call.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{operation}: {detail}")]
+pub struct Error {
+    /// See [`ErrorKind`].
+    pub kind: ErrorKind,
+    /// The public code, when the server answered with one.
+    pub code: Option<ErrorCode>,
+    /// The HTTP status, when the server answered.
+    pub status: Option<u16>,
+    /// What was attempted, e.g. `GET /v1/events`.
+    pub operation: String,
+    /// What happened and what to do.
+    pub detail: String,
+    /// How long to wait before another attempt, when the server says so.
+    pub retry_after: Option<Duration>,
+    /// The execution that the request started, if it did.
+    pub execution_id: Option<String>,
+    /// The parts of the request that are not valid.
+    pub fields: Vec<FieldError>,
+}
+
+impl Error {
+    pub(crate) fn new(kind: ErrorKind, operation: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code: None,
+            status: None,
+            operation: operation.into(),
+            detail: detail.into(),
+            retry_after: None,
+            execution_id: None,
+            fields: Vec::new(),
+        }
+    }
+
+    pub(crate) fn answered(operation: &str, status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
+        let mut error = Self::new(ErrorKind::Answered, operation, format!("the server answered {status}"));
+        error.status = Some(status);
+        error.retry_after = retry_after;
+        if let Ok(problem) = serde_json::from_slice::<Problem>(body) {
+            error.code = Some(problem.code);
+            error.detail = problem.detail;
+            error.execution_id = problem.execution_id;
+            error.fields = problem.errors;
+            let told = problem.retry_after.map(|seconds| Duration::from_secs(u64::from(seconds)));
+            error.retry_after = retry_after.or(told);
+        }
+        error
+    }
+
+    /// Whether the object is not there or not within reach.
+    pub fn is_not_found(&self) -> bool {
+        self.code == Some(ErrorCode::NotFound)
+    }
+
+    /// Whether another attempt, after a while, may succeed.
+    pub fn is_transient(&self) -> bool {
+        match self.kind {
+            ErrorKind::Unreachable | ErrorKind::Unknown => true,
+            ErrorKind::Answered => {
+                matches!(self.status, Some(429 | 502 | 503)) && self.code != Some(ErrorCode::QuotaExceeded)
+            }
+            ErrorKind::Config | ErrorKind::BadAnswer => false,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Live updates of executions, from server-sent events. A broken connection is opened again where it was.
+
+use bytes::{Buf, Bytes, BytesMut};
+use fastn_contract::activity::ExecutionUpdate;
+use futures_util::{Stream, StreamExt};
+use reqwest::Method;
+
+use crate::error::{Error, ErrorKind};
+use crate::transport::{Call, Transport, backoff};
+
+/// Attempts to come back before the error is told.
+const RECONNECTS_MAX: u32 = 8;
+/// Longest event that is taken.
+const EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What a follower is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Update {
+    /// An execution changed.
+    Execution(Box<ExecutionUpdate>),
+    /// Updates were missed: list executions once if you need them all.
+    Missed,
+}
+
+/// Which executions to follow.
+#[derive(Clone, Debug, Default)]
+pub struct Follow {
+    /// Of one workflow.
+    pub workflow: Option<String>,
+    /// One execution; the stream ends with it.
+    pub execution: Option<String>,
+}
+
+type Chunks = std::pin::Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>;
+
+struct Follower {
+    transport: Transport,
+    customer: Option<String>,
+    what: Follow,
+    last: Option<String>,
+    chunks: Option<Chunks>,
+    buffer: BytesMut,
+    failures: u32,
+    ended: bool,
+}
+
+pub(crate) fn follow(
+    transport: Transport,
+    customer: Option<String>,
+    what: Follow,
+) -> impl Stream<Item = Result<Update, Error>> + Send {
+    let start = Follower {
+        transport,
+        customer,
+        what,
+        last: None,
+        chunks: None,
+        buffer: BytesMut::new(),
+        failures: 0,
+        ended: false,
+    };
+    futures_util::stream::unfold(start, |mut follower| async move {
+        let update = follower.next().await?;
+        Some((update, follower))
+    })
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<Result<Update, Error>> {
+        while !self.ended {
+            if let Some(event) = take_event(&mut self.buffer) {
+                match self.understand(&event) {
+                    Some(update) => return Some(update),
+                    None => continue,
+                }
+            }
+            let Some(chunks) = self.chunks.as_mut() else {
+                match self.connect().await {
+                    Ok(()) => continue,
+                    Err(error) => {
+                        self.ended = true;
+                        return Some(Err(error));
+                    }
+                }
+            };
+            match chunks.next().await {
+                Some(Ok(chunk)) if self.buffer.len() + chunk.len() <= EVENT_BYTES_MAX => {
+                    self.failures = 0;
+                    self.buffer.extend_from_slice(&chunk);
+                }
+                _ => {
+                    self.chunks = None;
+                    self.buffer.clear();
+                }
+            }
+        }
+        None
+    }
+
+    async fn connect(&mut self) -> Result<(), Error> {
+        loop {
+            let mut call = Call::new(Method::GET, &["v1", "executions", "stream"])
+                .for_customer(self.customer.as_deref())
+                .query("workflow", self.what.workflow.as_ref())
+                .query("execution", self.what.execution.as_ref());
+            if let Some(last) = &self.last {
+                call = call.header("last-event-id", last);
+            }
+            if self.failures > 0 {
+                tokio::time::sleep(backoff(self.failures)).await;
+            }
+            self.failures += 1;
+            match self.transport.open(&call).await {
+                Ok(response) => {
+                    self.chunks = Some(Box::pin(response.bytes_stream()));
+                    return Ok(());
+                }
+                Err(error) if error.is_transient() && self.failures < RECONNECTS_MAX => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn understand(&mut self, event: &str) -> Option<Result<Update, Error>> {
+        let (mut kind, mut data) = ("", String::new());
+        for line in event.lines() {
+            match line.split_once(':') {
+                Some(("event", value)) => kind = value.trim_start(),
+                Some(("id", value)) => self.last = Some(value.trim_start().to_owned()),
+                Some(("data", value)) => data.push_str(value.strip_prefix(' ').unwrap_or(value)),
+                _ => {}
+            }
+        }
+        match kind {
+            "execution" => match serde_json::from_str::<ExecutionUpdate>(&data) {
+                Ok(view) => {
+                    self.ended = self.what.execution.is_some() && view.status.is_final();
+                    Some(Ok(Update::Execution(Box::new(view))))
+                }
+                Err(error) => {
+                    let detail = format!("an update was not understood: {error}");
+                    Some(Err(Error::new(ErrorKind::BadAnswer, "follow executions", detail)))
+                }
+            },
+            "reset" => Some(Ok(Update::Missed)),
+            "dropped" => {
+                self.chunks = None;
+                self.buffer.clear();
+                None
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Takes one whole event, up to its empty line.
+fn take_event(buffer: &mut BytesMut) -> Option<String> {
+    let end = buffer.windows(2).position(|pair| pair == b"\n\n")?;
+    let event = buffer.split_to(end);
+    buffer.advance(2);
+    Some(String::from_utf8_lossy(&event).into_owned())
+}

@@ -1,0 +1,139 @@
+//! The headless API: configuration, activity, runs, replay, live updates. One file per endpoint family.
+//!
+//! A handler and its OpenAPI entry are one registration. What every operation shares (authentication, idempotency keys,
+//! limits, error answers) is a layer here and a pass over the document in `openapi`, so that no handler can forget it.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+mod caller;
+mod commands;
+mod customers;
+mod dead_letters;
+mod deployments;
+mod env_configs;
+mod events;
+mod executions;
+mod extract;
+mod idempotency;
+mod openapi;
+mod ports;
+mod problem;
+mod reference;
+mod resources;
+mod runs;
+mod secrets;
+mod stream;
+mod system;
+mod triggers;
+mod versions;
+mod workflows;
+
+pub use ports::{ActivityChange, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
+pub(crate) use ports::{AwaitRun, Seal};
+
+/// What every handler works with. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Api(Arc<ApiState>);
+
+/// See [`Api`].
+pub(crate) struct ApiState {
+    ports: Ports,
+    repeats: idempotency::InFlight,
+    live: Arc<stream::Live>,
+}
+
+impl Deref for ApiState {
+    type Target = Ports;
+
+    fn deref(&self) -> &Ports {
+        &self.ports
+    }
+}
+
+impl Deref for Api {
+    type Target = ApiState;
+
+    fn deref(&self) -> &ApiState {
+        &self.0
+    }
+}
+
+/// The routes of the API over `ports`. `edge` is the router of the ingest role: its routes are documented here, and it
+/// authenticates by itself. Must be called within a runtime.
+pub fn router(ports: Ports, edge: Router) -> Router {
+    let live = stream::Live::start(&ports.activity, ports.stopping.clone());
+    let api = Api(Arc::new(ApiState { ports, repeats: idempotency::InFlight::default(), live }));
+    let (protected, _) = protected().split_for_parts();
+    let (open, _) = open().split_for_parts();
+    let protected = protected
+        .layer(middleware::from_fn_with_state(api.clone(), idempotency::repeat_safely))
+        .layer(middleware::from_fn_with_state(api.clone(), caller::authenticate))
+        .layer(middleware::from_fn(crate::observe::count_request));
+    Router::new()
+        .merge(protected)
+        .merge(open)
+        .with_state(api)
+        .merge(edge)
+        .fallback(|| async { axum::http::StatusCode::NOT_FOUND })
+        .layer(DefaultBodyLimit::max(extract::BODY_BYTES_MAX))
+        .layer(middleware::from_fn(problem::dress))
+        .layer(CatchPanicLayer::custom(problem::panicked))
+}
+
+/// The OpenAPI document as it is served.
+pub fn document() -> serde_json::Value {
+    let (_, mut document) = protected().split_for_parts();
+    let (_, open) = open().split_for_parts();
+    document.merge(open);
+    document.merge(events::edge_document());
+    openapi::finish(document)
+}
+
+fn protected() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(customers::list))
+        .routes(routes!(customers::get, customers::put, customers::delete))
+        .routes(routes!(workflows::list))
+        .routes(routes!(workflows::get, workflows::put, workflows::delete))
+        .routes(routes!(versions::list, versions::publish))
+        .routes(routes!(versions::get))
+        .routes(routes!(deployments::list))
+        .routes(routes!(deployments::put))
+        .routes(routes!(runs::run))
+        .routes(routes!(triggers::list))
+        .routes(routes!(triggers::get, triggers::put, triggers::delete))
+        .routes(routes!(secrets::list))
+        .routes(routes!(secrets::put, secrets::delete))
+        .routes(routes!(env_configs::list))
+        .routes(routes!(env_configs::put, env_configs::delete))
+        .routes(routes!(events::list))
+        .routes(routes!(events::get))
+        .routes(routes!(executions::list))
+        .routes(routes!(executions::get))
+        .routes(routes!(executions::cancel))
+        .routes(routes!(executions::replay))
+        .routes(routes!(executions::decide))
+        .routes(routes!(stream::follow))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::replay_many))
+        .routes(routes!(dead_letters::get))
+        .routes(routes!(dead_letters::replay))
+}
+
+fn open() -> OpenApiRouter<Api> {
+    OpenApiRouter::default()
+        .routes(routes!(system::healthz))
+        .routes(routes!(system::readyz))
+        .routes(routes!(system::metrics))
+        .routes(routes!(system::openapi_json))
+        .routes(routes!(reference::docs))
+        .routes(routes!(reference::error_page))
+}

@@ -1,0 +1,89 @@
+//! Customers of the account.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use fastn_contract::page::Page;
+use fastn_contract::resource::{Customer, Stored};
+use fastn_domain::CustomerId;
+use fastn_domain::catalog::ResourceKind;
+
+use super::Api;
+use super::caller::Caller;
+use super::extract::{Body, Params, PathParts, Precondition, checked};
+use super::problem::{ApiError, ApiResult};
+use super::resources::{self, ListParams};
+
+const KIND: ResourceKind = ResourceKind::Customer;
+/// Most executions of one customer at once, and its greatest share in the fair queue.
+const SHARE_MAX: u32 = 10_000;
+
+/// List customers
+///
+/// By id. A key of one customer sees itself only.
+#[utoipa::path(get, path = "/v1/customers", operation_id = "listCustomers", tag = "Customers", params(ListParams),
+    responses((status = 200, description = "A page", body = Page<Stored<Customer>>)))]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Params(params): Params<ListParams>,
+) -> ApiResult<Json<Page<Stored<Customer>>>> {
+    resources::list(&api, &caller, KIND, params).await
+}
+
+/// Get a customer
+#[utoipa::path(get, path = "/v1/customers/{id}", operation_id = "getCustomer", tag = "Customers",
+    params(("id" = String, Path, description = "The customer's id")),
+    responses((status = 200, description = "The customer", body = Stored<Customer>)))]
+pub(crate) async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParts(id): PathParts<String>,
+) -> ApiResult<Response> {
+    checked("id", CustomerId::new(&id))?;
+    resources::get::<Customer>(&api, &caller, KIND, &id).await
+}
+
+/// Create or change a customer
+///
+/// The id is yours: use the one by which your own system knows the customer.
+#[utoipa::path(put, path = "/v1/customers/{id}", operation_id = "putCustomer", tag = "Customers",
+    params(("id" = String, Path, description = "The customer's id")), request_body = Customer,
+    responses((status = 200, description = "Changed", body = Stored<Customer>),
+        (status = 201, description = "Created", body = Stored<Customer>)))]
+pub(crate) async fn put(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParts(id): PathParts<String>,
+    Precondition(expect): Precondition,
+    Body(customer): Body<Customer>,
+) -> ApiResult<Response> {
+    let own = checked("id", CustomerId::new(&id))?;
+    resources::same_id("id", &id, &customer.id)?;
+    caller.may_configure()?;
+    for (part, value) in [("concurrency", customer.concurrency), ("weight", customer.weight)] {
+        if value.is_some_and(|value| value == 0 || value > SHARE_MAX) {
+            return Err(ApiError::invalid(part, format!("must be 1 to {SHARE_MAX}")));
+        }
+    }
+    let write = resources::writing(KIND, Some(own), &id, &customer, expect)?;
+    resources::put::<Customer>(&api, &caller, write).await
+}
+
+/// Delete a customer
+///
+/// Its events are refused from now on. What it did stays in activity until retention ends.
+#[utoipa::path(delete, path = "/v1/customers/{id}", operation_id = "deleteCustomer", tag = "Customers",
+    params(("id" = String, Path, description = "The customer's id")),
+    responses((status = 204, description = "Deleted")))]
+pub(crate) async fn delete(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParts(id): PathParts<String>,
+    Precondition(expect): Precondition,
+) -> ApiResult<StatusCode> {
+    checked("id", CustomerId::new(&id))?;
+    caller.may_configure()?;
+    resources::delete(&api, &caller, KIND, &id, expect).await
+}

@@ -1,0 +1,118 @@
+//! Events: what came in and what became of it. Sending is the ingest role's; it is documented here.
+
+use axum::Json;
+use axum::extract::State;
+use fastn_contract::activity::{EventStatus, EventView, Origin};
+use fastn_contract::command::{Accepted, SendEvent};
+use fastn_contract::page::Page;
+use fastn_domain::EventId;
+use fastn_store::EventFilter;
+use serde::Deserialize;
+use utoipa::{IntoParams, OpenApi};
+
+use super::Api;
+use super::caller::Caller;
+use super::extract::{Params, PathParts, checked, instant, page};
+use super::problem::{ApiError, ApiResult};
+
+/// The query of the list of events.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventParams {
+    /// Only those of which admission made this.
+    #[param(inline)]
+    status: Option<EventStatus>,
+    /// Only those that came from here.
+    #[param(inline)]
+    origin: Option<Origin>,
+    /// Only this CloudEvents type.
+    #[serde(rename = "type")]
+    #[param(rename = "type")]
+    kind: Option<String>,
+    /// Only those that arrived at this webhook trigger.
+    trigger: Option<String>,
+    /// Received at or after, RFC 3339.
+    #[param(format = DateTime)]
+    since: Option<String>,
+    /// Received before, RFC 3339.
+    #[param(format = DateTime)]
+    until: Option<String>,
+    /// The `nextCursor` of the page before.
+    #[param(max_length = 1024)]
+    cursor: Option<String>,
+    /// Most rows of the page; 50 when absent.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u32>,
+}
+
+/// List events
+///
+/// Newest first, without payloads. With the customer header, those of that customer only.
+#[utoipa::path(get, path = "/v1/events", operation_id = "listEvents", tag = "Events", params(EventParams),
+    responses((status = 200, description = "A page", body = Page<EventView>)))]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    caller: Caller,
+    Params(params): Params<EventParams>,
+) -> ApiResult<Json<Page<EventView>>> {
+    let filter = EventFilter {
+        status: params.status,
+        origin: params.origin,
+        kind: params.kind,
+        trigger: params.trigger,
+        since: instant("since", params.since.as_deref())?,
+        until: instant("until", params.until.as_deref())?,
+    };
+    let page = page(params.cursor, params.limit)?;
+    Ok(Json(api.store.events(&caller.reach(), &filter, &page).await?))
+}
+
+/// Get an event
+///
+/// With its payload. Event ids are the sender's: without the customer header, the newest with this id is shown.
+#[utoipa::path(get, path = "/v1/events/{id}", operation_id = "getEvent", tag = "Events",
+    params(("id" = String, Path, description = "The event's id")),
+    responses((status = 200, description = "The event", body = EventView)))]
+pub(crate) async fn get(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParts(id): PathParts<String>,
+) -> ApiResult<Json<EventView>> {
+    let event = checked("id", EventId::new(&id))?;
+    let found = api.store.event(&caller.reach(), &event).await?;
+    found.map(Json).ok_or_else(|| ApiError::not_found("event", &id))
+}
+
+/// The routes of the ingest role, for the document only.
+#[derive(OpenApi)]
+#[openapi(paths(send_events, receive_webhook))]
+struct Edge;
+
+/// See [`Edge`].
+pub(crate) fn edge_document() -> utoipa::openapi::OpenApi {
+    Edge::openapi()
+}
+
+/// Send events
+///
+/// Takes one event as `application/json`, a CloudEvent in structured mode (`application/cloudevents+json`), a batch
+/// (`application/cloudevents-batch+json`), or a CloudEvent in binary mode (`ce-…` headers). `Content-Encoding: gzip` is
+/// understood. The answer is 202 only once the events are durable. An id that was seen within the window is admitted
+/// once, so a repeat is safe.
+#[utoipa::path(post, path = "/v1/events", operation_id = "sendEvents", tag = "Events",
+    request_body(content((SendEvent = "application/json"))),
+    responses((status = 202, description = "Durable, not yet processed", body = Accepted)))]
+#[expect(dead_code, reason = "the ingest role serves it; this documents it")]
+fn send_events() {}
+
+/// Receive a webhook
+///
+/// The public URL of a webhook trigger. The body is the provider's own; the trigger's verification scheme decides who
+/// may send. The answer is 202 only once the event is durable.
+#[utoipa::path(post, path = "/v1/webhooks/{trigger}", operation_id = "receiveWebhook", tag = "Events",
+    params(("trigger" = String, Path, description = "The trigger's id")),
+    request_body(content((serde_json::Value = "application/json"))),
+    responses((status = 202, description = "Durable, not yet processed", body = Accepted)))]
+#[expect(dead_code, reason = "the ingest role serves it; this documents it")]
+fn receive_webhook() {}

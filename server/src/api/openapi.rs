@@ -1,0 +1,243 @@
+//! The OpenAPI document: what the handlers' own annotations leave out because every operation shares it.
+//!
+//! Problem answers, security, shared headers, the form of ids in paths: added here by walking the document, so that a new
+//! operation has them without saying so.
+
+use fastn_contract::error::ErrorCode;
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+
+/// Letters, digits and `- _ . : @`, as the domain's ids are.
+const ID_PATTERN: &str = "^[A-Za-z0-9_.:@-]{1,128}$";
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "fastn API",
+        description = "Configuration, activity, runs and replay of one fastn server. Send the access key in \
+            `x-fastn-access-key`; name the customer in `x-fastn-account-tenant-id` to act for one customer. Errors are \
+            RFC 9457 problem details; each code has a page under `/errors/`.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    tags(
+        (name = "Events", description = "What comes in, and what became of it."),
+        (name = "Executions", description = "Every run, its steps, cancel, replay, decide, follow."),
+        (name = "Dead letters", description = "Executions that failed for good."),
+        (name = "Workflows", description = "Settings, versions, deployments, runs."),
+        (name = "Triggers", description = "What starts workflows."),
+        (name = "Customers", description = "The account's customers."),
+        (name = "Secrets", description = "Written, never read back."),
+        (name = "Environment configuration", description = "Values that workflows read."),
+        (name = "System", description = "Health, metrics, this document.")
+    ),
+    components(schemas(fastn_contract::activity::ExecutionUpdate, fastn_contract::error::Problem, fastn_contract::error::FieldError))
+)]
+struct Base;
+
+/// The document's head.
+pub(crate) fn base() -> utoipa::openapi::OpenApi {
+    Base::openapi()
+}
+
+/// The whole document, with what the operations share.
+pub(crate) fn finish(document: utoipa::openapi::OpenApi) -> Value {
+    let mut document = serde_json::to_value(document).expect("the document is plain data");
+    document["components"]["securitySchemes"] = json!({
+        "accessKey": {"type": "apiKey", "in": "header", "name": "x-fastn-access-key",
+            "description": "An access key, e.g. `fsk_test_…`"},
+        "bearer": {"type": "http", "scheme": "bearer", "description": "The same key as a bearer token"}
+    });
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        flatten_stored(schemas);
+        mend_schemas(schemas);
+    }
+    if let Some(paths) = document["paths"].as_object_mut() {
+        for (path, item) in paths {
+            for (method, operation) in item.as_object_mut().into_iter().flatten() {
+                finish_operation(path, method, operation);
+            }
+        }
+    }
+    document
+}
+
+/// `Stored<T>` is written flat, and `T` forbids other fields: one object of both says what is really sent.
+fn flatten_stored(schemas: &mut Map<String, Value>) {
+    let names: Vec<String> = schemas.keys().filter(|name| name.starts_with("Stored_")).cloned().collect();
+    for name in names {
+        let flat = merge_parts(schemas, &schemas[&name]);
+        schemas.insert(name, flat);
+    }
+    // Pages hold their rows in line.
+    let whole = Value::Object(schemas.clone());
+    for schema in schemas.values_mut() {
+        visit(schema, &mut |value| {
+            if value.get("allOf").is_some() {
+                *value = merge_parts(whole.as_object().expect("made from one"), value);
+            }
+        });
+    }
+}
+
+fn merge_parts(schemas: &Map<String, Value>, schema: &Value) -> Value {
+    let Some(parts) = schema.get("allOf").and_then(Value::as_array) else { return schema.clone() };
+    let (mut properties, mut required) = (Map::new(), Vec::new());
+    for part in parts {
+        let part = match part.get("$ref").and_then(Value::as_str).and_then(|name| name.rsplit('/').next()) {
+            Some(name) => schemas.get(name).unwrap_or(part),
+            None => part,
+        };
+        properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
+        required.extend(part["required"].as_array().cloned().unwrap_or_default());
+    }
+    json!({"type": "object", "properties": properties, "required": required})
+}
+
+fn visit(value: &mut Value, change: &mut impl FnMut(&mut Value)) {
+    change(value);
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(|field| visit(field, change)),
+        Value::Array(items) => items.iter_mut().for_each(|item| visit(item, change)),
+        _ => {}
+    }
+}
+
+/// Limits that the handlers check and that the derives do not know.
+fn mend_schemas(schemas: &mut Map<String, Value>) {
+    let mut limit = |schema: &str, field: &str, limits: Value| {
+        let Some(property) = schemas.get_mut(schema).and_then(|schema| schema["properties"].get_mut(field)) else {
+            return;
+        };
+        for (name, value) in limits.as_object().into_iter().flatten() {
+            property[name] = value.clone();
+        }
+    };
+    for schema in ["Customer", "Workflow", "Trigger"] {
+        limit(schema, "id", json!({"pattern": ID_PATTERN}));
+    }
+    for field in ["concurrency", "weight"] {
+        limit("Customer", field, json!({"minimum": 1, "maximum": 10_000}));
+    }
+    limit("Trigger", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
+    limit("Trigger", "routes", json!({"minItems": 1, "maxItems": 64}));
+    limit("RetryPolicy", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
+    limit("RetryPolicy", "backoffCoefficient", json!({"minimum": 1, "maximum": 100}));
+    limit("RetryPolicy", "initialInterval", json!({"maximum": 86_400_000}));
+    limit("RetryPolicy", "maxInterval", json!({"maximum": 86_400_000}));
+    limit("Workflow", "timeoutMs", json!({"minimum": 1, "maximum": 21_600_000}));
+    limit("Route", "workflow", json!({"pattern": ID_PATTERN}));
+    limit("Route", "environment", json!({"pattern": ID_PATTERN}));
+    limit("SecretWrite", "name", json!({"pattern": "^[A-Z][A-Z0-9_]{0,127}$"}));
+    limit("SecretWrite", "value", json!({"minLength": 1, "maxLength": 65_536}));
+    limit("EnvConfig", "key", json!({"pattern": ID_PATTERN}));
+    limit("EnvConfig", "environment", json!({"pattern": ID_PATTERN}));
+    limit("PublishVersion", "file", json!({"minLength": 1, "maxLength": 255}));
+}
+
+fn finish_operation(path: &str, method: &str, operation: &mut Value) {
+    let protected = path.starts_with("/v1/");
+    let writes = matches!(method, "post" | "put" | "delete");
+    let webhook = path.starts_with("/v1/webhooks/");
+    let mut codes = vec![ErrorCode::InternalError, ErrorCode::ServiceUnavailable];
+    if protected {
+        codes.extend([
+            ErrorCode::ValidationError,
+            ErrorCode::AuthInvalid,
+            ErrorCode::Forbidden,
+            ErrorCode::RateLimited,
+        ]);
+        codes.push(if webhook { ErrorCode::WebhookAuthFailed } else { ErrorCode::AuthExpired });
+        codes.push(ErrorCode::DbError);
+        operation["security"] = json!([{"accessKey": []}, {"bearer": []}]);
+        if webhook {
+            operation["security"].as_array_mut().expect("just made").push(json!({}));
+        }
+    } else {
+        operation["security"] = json!([]);
+    }
+    if path.contains('{') || path.ends_with("/replay") || path == "/v1/events" {
+        codes.push(ErrorCode::NotFound);
+    }
+    if protected && writes {
+        codes.extend([ErrorCode::Conflict, ErrorCode::PayloadTooLarge, ErrorCode::UnsupportedMediaType]);
+    }
+    if path.ends_with("/run") {
+        codes.extend([
+            ErrorCode::WorkflowFailed,
+            ErrorCode::WorkflowTimeout,
+            ErrorCode::WorkflowCancelled,
+            ErrorCode::Timeout,
+        ]);
+    }
+    if path.ends_with("/run") || path.ends_with("/replay") {
+        codes.push(ErrorCode::WorkflowNotPublished);
+    }
+    add_parameters(path, method, operation, protected && !webhook);
+    add_problems(operation, &codes);
+}
+
+fn add_parameters(path: &str, method: &str, operation: &mut Value, protected: bool) {
+    let parameters = operation.as_object_mut().expect("an operation").entry("parameters").or_insert(json!([]));
+    let list = parameters.as_array_mut().expect("a list");
+    for parameter in list.iter_mut().filter(|parameter| parameter["in"] == "path") {
+        let name = parameter["name"].as_str().unwrap_or_default();
+        let limits = match name {
+            "version" => json!({"minimum": 1}),
+            "name" => json!({"pattern": "^[A-Z][A-Z0-9_]{0,127}$"}),
+            "id" if path.starts_with("/v1/events/") => json!({"minLength": 1, "maxLength": 256}),
+            "id" if path.contains("executions") || path.contains("dead-letters") => {
+                json!({"pattern": "^exec_[0-7][0-9a-hjkmnp-tv-z]{25}$"})
+            }
+            "code" => json!({}),
+            _ => json!({"pattern": ID_PATTERN}),
+        };
+        for (limit, value) in limits.as_object().into_iter().flatten() {
+            parameter["schema"][limit] = value.clone();
+        }
+    }
+    if !protected {
+        return;
+    }
+    let mut header = |name: &str, description: &str, schema: Value| {
+        list.push(json!({"name": name, "in": "header", "description": description, "required": false,
+            "schema": schema}));
+    };
+    header("x-fastn-account-id", "The account; the key's own when absent", json!({"type": "string"}));
+    let customer = json!({"type": "string", "pattern": ID_PATTERN});
+    header("x-fastn-account-tenant-id", "The one customer to act for", customer);
+    if method != "get" {
+        let key = json!({"type": "string", "minLength": 1, "maxLength": 255});
+        header("idempotency-key", "Makes the write safe to repeat: it is done once and answered the same", key);
+    }
+    if matches!(method, "put" | "delete") && !path.ends_with("/versions") {
+        let revision = json!({"type": "string", "pattern": "^(\\*|\"?[0-9]{1,18}\"?)$"});
+        header("if-match", "Change only this `revision`", revision);
+    }
+}
+
+fn add_problems(operation: &mut Value, codes: &[ErrorCode]) {
+    let responses = operation["responses"].as_object_mut().expect("every operation has responses");
+    let mut by_status: std::collections::BTreeMap<u16, Vec<ErrorCode>> = Default::default();
+    for code in codes {
+        by_status.entry(code.status()).or_default().push(*code);
+    }
+    for (status, codes) in by_status {
+        let examples: Map<String, Value> = codes
+            .iter()
+            .map(|code| {
+                let example = json!({"type": format!("/errors/{}", code.as_str()), "title": code.title(),
+                    "status": status, "detail": code.title(), "code": code.as_str()});
+                (code.as_str().to_owned(), json!({"value": example}))
+            })
+            .collect();
+        let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
+        let problem = json!({"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples});
+        match responses.get_mut(&status.to_string()) {
+            Some(known) => known["content"]["application/problem+json"] = problem,
+            None => {
+                let answer = json!({"description": names.join(", "), "content": {"application/problem+json": problem}});
+                responses.insert(status.to_string(), answer);
+            }
+        }
+    }
+}

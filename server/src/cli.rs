@@ -1,0 +1,305 @@
+//! The command line. Everything remote goes through the Rust SDK.
+//!
+//! Exit codes: 0 done; 1 failed; 2 the command line was wrong; 3 the server refused the request; 4 no server answered.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use fastn_sdk::{ErrorKind, Fastn};
+
+use crate::config::{Layer, ServeConfig};
+
+mod activity;
+mod bench;
+mod configure;
+mod doctor;
+mod print;
+mod send;
+pub(crate) mod style;
+
+const AFTER: &str = "\
+Start:      fastn dev examples/github-triage
+Send:       fastn send order.created --data '{\"id\": 7}' --customer cus_acme
+Look:       fastn executions list   ·   fastn executions show exec_…
+Change:     fastn apply -f DIR      ·   fastn publish workflows/triage.ts
+
+Where a command talks to a server it finds it by its flags, then FASTN_URL, FASTN_ACCESS_KEY, FASTN_ACCOUNT_ID and
+FASTN_TENANT_ID, then .fastn/config.json in this folder or above it.
+
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 the server refused, 4 no server answered.";
+
+/// The embedded integration platform: webhooks and events in, workflows run, nothing lost
+#[derive(Debug, Parser)]
+#[command(name = "fastn", version, after_help = AFTER, max_term_width = 110, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a project's folder on this machine, watch its files, show its executions live
+    #[command(after_help = "Example: fastn dev examples/github-triage")]
+    Dev {
+        /// The project's folder
+        #[arg(default_value = ".")]
+        directory: PathBuf,
+        #[command(flatten)]
+        layer: Layer,
+    },
+    /// Run a node
+    #[command(
+        after_help = "Example: fastn serve --config fastn-server.yaml --data /var/lib/fastn --listen 0.0.0.0:7400"
+    )]
+    Serve {
+        /// A YAML file with the keys of the flags, e.g. `log_level: info`
+        #[arg(long, env = "FASTN_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        layer: Layer,
+    },
+    /// Apply a folder of YAML and TypeScript to a server
+    #[command(after_help = "Example: fastn apply -f examples/github-triage")]
+    Apply {
+        /// The project's folder
+        #[arg(short, long = "file", value_name = "DIR")]
+        directory: PathBuf,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Publish a workflow's code as its next version
+    #[command(after_help = "Example: fastn publish workflows/triage.ts --deploy live")]
+    Publish {
+        /// The TypeScript file
+        file: PathBuf,
+        /// The workflow; the file's name when not given
+        #[arg(long)]
+        workflow: Option<String>,
+        /// Deploy the version to this environment as well
+        #[arg(long, value_name = "ENVIRONMENT")]
+        deploy: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Triggers: list, show, url
+    #[command(subcommand)]
+    Trigger(configure::TriggerCommand),
+    /// Secrets: list, set, delete
+    #[command(subcommand)]
+    Secrets(configure::SecretCommand),
+    /// Send an event, or a webhook with its provider's signature
+    Send(send::Send),
+    /// Events: list, show
+    #[command(subcommand)]
+    Events(activity::EventCommand),
+    /// Executions: list, show, follow, cancel, replay
+    #[command(subcommand)]
+    Executions(activity::ExecutionCommand),
+    /// Dead letters: list, show, replay
+    #[command(subcommand)]
+    DeadLetters(activity::DeadLetterCommand),
+    /// Measure the main job on this machine
+    #[command(hide = true)]
+    Bench(bench::Bench),
+    /// Check this machine, the data directory and the server
+    Doctor {
+        #[command(flatten)]
+        layer: Layer,
+    },
+    /// Make the activity tables anew from the log; no node may run on the data meanwhile
+    Rebuild {
+        #[command(flatten)]
+        layer: Layer,
+    },
+    /// Print the OpenAPI document
+    Openapi,
+    /// Write the type declarations of workflows into a project, for editors
+    Types {
+        /// The project's folder
+        #[arg(default_value = ".")]
+        directory: PathBuf,
+    },
+}
+
+/// How to reach a server.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Remote {
+    /// The server
+    #[arg(long, help_heading = "Server", value_name = "URL")]
+    url: Option<String>,
+    /// The access key
+    #[arg(long, help_heading = "Server", value_name = "KEY")]
+    access_key: Option<String>,
+    /// The account
+    #[arg(long, help_heading = "Server", value_name = "ID")]
+    account: Option<String>,
+    /// The customer to act for
+    #[arg(long, short, help_heading = "Server", value_name = "ID")]
+    customer: Option<String>,
+    /// Print JSON, for programs
+    #[arg(long, help_heading = "Server")]
+    pub(crate) json: bool,
+}
+
+impl Remote {
+    /// The client.
+    pub(crate) fn client(&self) -> Result<Fastn, fastn_sdk::Error> {
+        let mut builder = Fastn::builder();
+        if let Some(url) = &self.url {
+            builder = builder.url(url);
+        }
+        if let Some(key) = &self.access_key {
+            builder = builder.access_key(key);
+        }
+        if let Some(account) = &self.account {
+            builder = builder.account(account);
+        }
+        if let Some(customer) = &self.customer {
+            builder = builder.customer(customer);
+        }
+        builder.build()
+    }
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    raise_open_files();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("fastn: the runtime does not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(Box::pin(dispatch(cli.command))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => told(&error),
+    }
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Dev { directory, layer } => crate::dev::run(directory, layer).await,
+        Command::Serve { config, layer } => serve(config, layer).await,
+        Command::Apply { directory, remote } => configure::apply(&directory, &remote).await,
+        Command::Publish { file, workflow, deploy, remote } => {
+            configure::publish(&file, workflow, deploy, &remote).await
+        }
+        Command::Trigger(command) => configure::trigger(command).await,
+        Command::Secrets(command) => configure::secret(command).await,
+        Command::Send(send) => send::run(send).await,
+        Command::Events(command) => activity::events(command).await,
+        Command::Executions(command) => activity::executions(command).await,
+        Command::DeadLetters(command) => activity::dead_letters(command).await,
+        Command::Bench(bench) => bench::run(bench).await,
+        Command::Doctor { layer } => doctor::run(layer).await,
+        Command::Rebuild { layer } => doctor::rebuild(layer).await,
+        Command::Openapi => {
+            println!("{}", serde_json::to_string_pretty(&crate::api::document())?);
+            Ok(())
+        }
+        Command::Types { directory } => configure::types(&directory),
+    }
+}
+
+async fn serve(file: Option<PathBuf>, layer: Layer) -> anyhow::Result<()> {
+    let config = ServeConfig::of(layer, file.as_deref(), false)?;
+    tracing_for(&config)?;
+    // The configuration holds no secret: keys lie in the data directory.
+    tracing::info!(config = %serde_json::to_string(&config)?, "the effective configuration");
+    let node = crate::wiring::Node::start(&config, axum::Router::new()).await?;
+    tracing::info!(address = %node.address, "fastn listens on {}", node.address);
+    stop_signal().await?;
+    tracing::info!("stopping");
+    node.stop().await.context("stop the node")
+}
+
+/// Log lines for people in development, JSON in service.
+pub(crate) fn tracing_for(config: &ServeConfig) -> anyhow::Result<()> {
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log_level)
+        .with_context(|| format!("log level {:?} is no filter", config.log_level))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if config.dev {
+        builder.compact().init()
+    } else {
+        builder.json().init()
+    }
+    Ok(())
+}
+
+/// Resolves when the process is asked to stop.
+pub(crate) async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => result?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Connections and tables need descriptors: takes as many as the system lets us have.
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _kept_as_it_is = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// Prints what failed, why, and what to do; the exit code tells programs the kind.
+fn told(error: &anyhow::Error) -> ExitCode {
+    let Some(failed) = error.downcast_ref::<fastn_sdk::Error>() else {
+        eprintln!("fastn: {error:#}");
+        return ExitCode::FAILURE;
+    };
+    eprintln!("fastn: {} failed", failed.operation);
+    eprintln!("  why    {}", failed.detail);
+    for field in &failed.fields {
+        eprintln!("         {}: {}", field.path, field.message);
+    }
+    if let Some(code) = failed.code {
+        eprintln!("  code   {}   (explained at /errors/{} of the server)", code.as_str(), code.as_str());
+    }
+    if let Some(execution) = &failed.execution_id {
+        eprintln!("  look   fastn executions show {execution}");
+    }
+    match failed.kind {
+        ErrorKind::Answered => ExitCode::from(3),
+        ErrorKind::Unreachable | ErrorKind::Unknown => ExitCode::from(4),
+        ErrorKind::Config | ErrorKind::BadAnswer => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    /// Property: the command line is consistent, and its help names every command that a person needs.
+    #[test]
+    fn help_names_every_command() {
+        let mut command = super::Cli::command();
+        command.clone().debug_assert();
+        let help = command.render_long_help().to_string();
+        for name in [
+            "dev",
+            "serve",
+            "apply",
+            "publish",
+            "trigger",
+            "secrets",
+            "send",
+            "events",
+            "executions",
+            "dead-letters",
+            "doctor",
+            "rebuild",
+            "openapi",
+            "types",
+        ] {
+            assert!(help.contains(&format!("  {name}")), "{name} is missing in\n{help}");
+        }
+        assert!(help.contains("Exit codes"));
+    }
+}

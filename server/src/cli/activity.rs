@@ -1,0 +1,292 @@
+//! Commands that show what happened, and act on it.
+
+use clap::{Args, Subcommand};
+use fastn_sdk::contract::activity::{ExecutionStatus, ExecutionView};
+use fastn_sdk::contract::command::{ReplayDeadLetters, ReplayExecution, ReplayFrom};
+use fastn_sdk::{Follow, Update};
+use futures_util::StreamExt as _;
+
+use super::style::Style;
+use super::{Remote, print};
+
+/// Characters of a value in the tree of an execution.
+const VALUE_CHARS_MAX: usize = 400;
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Most rows
+    #[arg(long, default_value_t = 30)]
+    limit: usize,
+    /// Only with this status
+    #[arg(long)]
+    status: Option<String>,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// Its id
+    id: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Keep the results before the step that failed
+    #[arg(long)]
+    from_failed_step: bool,
+    /// The version to run; 0 is the latest
+    #[arg(long)]
+    version: Option<u32>,
+}
+
+impl ReplayArgs {
+    fn from(&self) -> ReplayFrom {
+        if self.from_failed_step { ReplayFrom::FailedStep } else { ReplayFrom::Start }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EventCommand {
+    /// List events, newest first
+    List(ListArgs),
+    /// Show an event with its payload
+    Show(One),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExecutionCommand {
+    /// List executions, newest first
+    List {
+        #[command(flatten)]
+        list: ListArgs,
+        /// Only of this workflow
+        #[arg(long)]
+        workflow: Option<String>,
+        /// Only those that this event started
+        #[arg(long)]
+        event: Option<String>,
+    },
+    /// Show an execution with every step's input, output, duration and attempts
+    Show(One),
+    /// Follow executions live
+    Follow {
+        /// One execution; all when not given
+        id: Option<String>,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Ask for an execution's end
+    Cancel(One),
+    /// Run an ended execution again, as a new one
+    Replay {
+        #[command(flatten)]
+        one: One,
+        #[command(flatten)]
+        how: ReplayArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetterCommand {
+    /// List dead letters, newest first
+    List(ListArgs),
+    /// Show a dead letter
+    Show(One),
+    /// Replay dead letters: those named, or all that are pending
+    Replay {
+        /// Their ids; all that are pending when none is given
+        ids: Vec<String>,
+        /// Only of this workflow
+        #[arg(long)]
+        workflow: Option<String>,
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        #[command(flatten)]
+        how: ReplayArgs,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+pub(crate) async fn events(command: EventCommand) -> anyhow::Result<()> {
+    match command {
+        EventCommand::List(list) => {
+            let pager = list.remote.client()?.events().filter("status", list.status.as_ref());
+            let rows = pager.take(list.limit).await?;
+            print::rows(list.remote.json, &rows, &["RECEIVED", "ID", "TYPE", "CUSTOMER", "STATUS", "WHY"], |event| {
+                let why = event.reason.clone().unwrap_or_default();
+                let (id, kind) = (event.id.clone(), event.kind.clone());
+                vec![event.received_at.clone(), id, kind, event.customer.clone(), print::word(&event.status), why]
+            })
+        }
+        EventCommand::Show(one) => print::value(&one.remote.client()?.event(&one.id).await?),
+    }
+}
+
+pub(crate) async fn executions(command: ExecutionCommand) -> anyhow::Result<()> {
+    match command {
+        ExecutionCommand::List { list, workflow, event } => {
+            let pager = list.remote.client()?.executions().filter("status", list.status.as_ref());
+            let rows = pager.filter("workflow", workflow).filter("eventId", event).take(list.limit).await?;
+            let head = ["ADMITTED", "ID", "WORKFLOW", "CUSTOMER", "STATUS", "MS", "STEPS", "ERROR"];
+            print::rows(list.remote.json, &rows, &head, |row| {
+                vec![
+                    row.created_at.clone(),
+                    row.id.clone(),
+                    format!("{}@{}", row.workflow, row.version),
+                    row.customer.clone(),
+                    print::word(&row.status),
+                    row.duration_ms.map_or_else(String::new, |ms| ms.to_string()),
+                    row.step_count.to_string(),
+                    row.error.as_ref().map_or_else(String::new, |error| error.message.clone()),
+                ]
+            })
+        }
+        ExecutionCommand::Show(one) => {
+            let view = one.remote.client()?.execution(&one.id).await?;
+            if one.remote.json {
+                return print::value(&view);
+            }
+            tree(Style::detect(), &view);
+            Ok(())
+        }
+        ExecutionCommand::Follow { id, remote } => follow(id, &remote).await,
+        ExecutionCommand::Cancel(one) => {
+            one.remote.client()?.cancel(&one.id).await?;
+            println!("asked for the end of {}", one.id);
+            Ok(())
+        }
+        ExecutionCommand::Replay { one, how } => {
+            let request = ReplayExecution { from: how.from(), version: how.version };
+            let answer = one.remote.client()?.replay(&one.id, &request).await?;
+            if one.remote.json {
+                return print::value(&answer);
+            }
+            println!("replayed as {}", answer.execution_id);
+            Ok(())
+        }
+    }
+}
+
+pub(crate) async fn dead_letters(command: DeadLetterCommand) -> anyhow::Result<()> {
+    match command {
+        DeadLetterCommand::List(list) => {
+            let pager = list.remote.client()?.dead_letters().filter("status", list.status.as_ref());
+            let rows = pager.take(list.limit).await?;
+            let head = ["CREATED", "ID", "WORKFLOW", "CUSTOMER", "STATUS", "ATTEMPTS", "ERROR"];
+            print::rows(list.remote.json, &rows, &head, |row| {
+                vec![
+                    row.created_at.clone(),
+                    row.id.clone(),
+                    row.workflow.clone(),
+                    row.customer.clone(),
+                    print::word(&row.status),
+                    row.attempts.to_string(),
+                    row.error.message.clone(),
+                ]
+            })
+        }
+        DeadLetterCommand::Show(one) => print::value(&one.remote.client()?.dead_letter(&one.id).await?),
+        DeadLetterCommand::Replay { ids, workflow, limit, how, remote } => {
+            let which = ReplayDeadLetters {
+                ids: (!ids.is_empty()).then_some(ids),
+                workflow,
+                limit: Some(limit),
+                from: how.from(),
+                version: how.version,
+            };
+            let answer = remote.client()?.replay_dead_letters(&which).await?;
+            if remote.json {
+                return print::value(&answer);
+            }
+            println!("{} replayed", answer.count);
+            answer.replays.iter().for_each(|replay| println!("  {} → {}", replay.dead_letter, replay.execution_id));
+            answer.skipped.iter().for_each(|id| println!("  {id} skipped: not there, or cannot be replayed"));
+            Ok(())
+        }
+    }
+}
+
+async fn follow(id: Option<String>, remote: &Remote) -> anyhow::Result<()> {
+    let style = Style::detect();
+    let what = Follow { workflow: None, execution: id };
+    let mut updates = std::pin::pin!(remote.client()?.follow(what));
+    while let Some(update) = updates.next().await {
+        match update? {
+            Update::Execution(update) if remote.json => println!("{}", serde_json::to_string(&update)?),
+            Update::Execution(update) => {
+                let workflow = update.workflow.as_deref().unwrap_or("?");
+                let took = update.duration_ms.map_or_else(String::new, |ms| format!("{ms} ms"));
+                let status = status(style, update.status);
+                println!("{} {:<14} {workflow:<20} {status} {took:>8} {}", update.at, update.customer, update.id);
+                if let Some(error) = &update.error {
+                    println!("    {}", style.red(error));
+                }
+            }
+            Update::Missed => eprintln!("some updates were missed"),
+        }
+    }
+    Ok(())
+}
+
+fn status(style: Style, status: ExecutionStatus) -> String {
+    let word = format!("{:<9}", print::word(&status));
+    match status {
+        ExecutionStatus::Completed => style.green(&word),
+        ExecutionStatus::Failed | ExecutionStatus::Timeout => style.red(&word),
+        _ => style.dim(&word),
+    }
+}
+
+/// An execution for people: head, steps, result.
+fn tree(style: Style, view: &ExecutionView) {
+    let took = view.duration_ms.map_or_else(|| "still going".to_owned(), |ms| format!("{ms} ms"));
+    println!("{}  {}@{}  {}  {took}", style.bold(&view.id), view.workflow, view.version, status(style, view.status));
+    println!("├ customer    {}", view.customer);
+    println!("├ event       {}   {}", view.event_id, print::word(&view.triggered_by));
+    println!("├ admitted    {}   attempt {}", view.created_at, view.attempt);
+    if let Some(of) = &view.replay_of {
+        println!("├ replay of   {of}");
+    }
+    if let Some(input) = &view.input {
+        println!("├ input       {}", print::short(input, VALUE_CHARS_MAX));
+    }
+    for step in view.steps.iter().flatten() {
+        let mark = match step.status.as_str() {
+            "completed" => style.green("✓"),
+            "failed" => style.red("✗"),
+            _ => style.dim("…"),
+        };
+        let attempts = if step.attempts > 1 { format!(", {} attempts", step.attempts) } else { String::new() };
+        println!("├ {mark} {}  {}  {} ms{attempts}", style.bold(&step.name), style.dim(&step.kind), step.duration_ms);
+        for (name, value) in [("in ", &step.input), ("out", &step.output)] {
+            if let Some(value) = value {
+                println!("│   {name} {}", print::short(value, VALUE_CHARS_MAX));
+            }
+        }
+        if let Some(error) = &step.error {
+            println!("│   {}", style.red(error));
+        }
+    }
+    for line in view.logs.iter().flatten() {
+        println!("├ {} {:<5} {}", style.dim("log"), line.level, line.message);
+    }
+    match (&view.error, &view.output) {
+        (Some(error), _) => {
+            let place = match (&error.file, error.line) {
+                (Some(file), Some(line)) => format!("  {file}:{line}:{}", error.column.unwrap_or(1)),
+                _ => String::new(),
+            };
+            println!("└ {}{place}", style.red(&format!("{}: {}", error.name, error.message)));
+            if let Some(source) = &error.source_line {
+                println!("    {source}");
+            }
+        }
+        (None, Some(output)) => println!("└ output      {}", print::short(output, VALUE_CHARS_MAX)),
+        (None, None) => println!("└ no result yet"),
+    }
+}

@@ -1,0 +1,165 @@
+//! Commands that change or show configuration.
+
+use std::io::Read as _;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use clap::Subcommand;
+use fastn_sdk::contract::command::PublishVersion;
+use fastn_sdk::contract::resource::{SecretWrite, TriggerSource};
+
+use super::{Remote, print};
+use crate::project::{self, Project};
+
+/// Rows of a list when nothing says otherwise.
+const ROWS_MAX: usize = 500;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TriggerCommand {
+    /// List triggers
+    List(Remote),
+    /// Show a trigger
+    Show {
+        /// The trigger
+        id: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Print a webhook trigger's URL
+    Url {
+        /// The trigger
+        id: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretCommand {
+    /// List secrets, without values
+    List(Remote),
+    /// Write a secret; its value is read from standard input
+    #[command(after_help = "Example: printf %s \"$VALUE\" | fastn secrets set GITHUB_WEBHOOK_SECRET")]
+    Set {
+        /// UPPER_SNAKE_CASE
+        name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Delete a secret
+    Delete {
+        /// UPPER_SNAKE_CASE
+        name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+pub(crate) async fn apply(directory: &Path, remote: &Remote) -> anyhow::Result<()> {
+    let project = Project::read(directory)?;
+    let applied = project::apply(&remote.client()?, &project).await;
+    if remote.json {
+        print::value(&serde_json::json!({"applied": applied.done, "refused": applied.refused}))?;
+    } else {
+        applied.done.iter().for_each(|line| println!("applied  {line}"));
+        applied.refused.iter().for_each(|line| println!("refused  {line}"));
+    }
+    if !applied.refused.is_empty() {
+        bail!("{} of the project's parts were refused; correct them and apply again", applied.refused.len());
+    }
+    Ok(())
+}
+
+pub(crate) async fn publish(
+    file: &Path,
+    workflow: Option<String>,
+    deploy: Option<String>,
+    remote: &Remote,
+) -> anyhow::Result<()> {
+    let source = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let workflow = workflow.unwrap_or_else(|| stem.to_owned());
+    let fastn = remote.client()?;
+    let name = file.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let version = fastn.publish(&workflow, &PublishVersion { source, file: name }).await?;
+    if let Some(environment) = &deploy {
+        fastn.deploy(&workflow, environment, version.version).await?;
+    }
+    if remote.json {
+        return print::value(&version);
+    }
+    println!(
+        "{workflow}@{} is published{}",
+        version.version,
+        deploy.map_or_else(String::new, |to| format!(" and deployed to {to}"))
+    );
+    Ok(())
+}
+
+pub(crate) async fn trigger(command: TriggerCommand) -> anyhow::Result<()> {
+    match command {
+        TriggerCommand::List(remote) => {
+            let rows = remote.client()?.triggers().take(ROWS_MAX).await?;
+            print::rows(remote.json, &rows, &["ID", "TYPE", "STATUS", "CUSTOMER", "ROUTES"], |row| {
+                let trigger = &row.body;
+                let kind = match &trigger.source {
+                    TriggerSource::Webhook { .. } => "webhook".to_owned(),
+                    TriggerSource::Event { types } => format!("event {}", types.join(", ")),
+                };
+                let routes: Vec<&str> = trigger.routes.iter().map(|route| route.workflow.as_str()).collect();
+                let customer = trigger.customer.clone().unwrap_or_else(|| "—".to_owned());
+                vec![trigger.id.clone(), kind, print::word(&trigger.status), customer, routes.join(", ")]
+            })
+        }
+        TriggerCommand::Show { id, remote } => print::value(&remote.client()?.trigger(&id).await?),
+        TriggerCommand::Url { id, remote } => {
+            let fastn = remote.client()?;
+            let trigger = fastn.trigger(&id).await?;
+            if !matches!(trigger.body.source, TriggerSource::Webhook { .. }) {
+                bail!("trigger {id} listens to events of the API; only webhook triggers have a URL");
+            }
+            println!("{}/v1/webhooks/{id}", fastn.url().trim_end_matches('/'));
+            Ok(())
+        }
+    }
+}
+
+pub(crate) async fn secret(command: SecretCommand) -> anyhow::Result<()> {
+    match command {
+        SecretCommand::List(remote) => {
+            let rows = remote.client()?.secrets().take(ROWS_MAX).await?;
+            print::rows(remote.json, &rows, &["NAME", "CUSTOMER", "VERSION", "UPDATED"], |row| {
+                let customer = row.customer.clone().unwrap_or_else(|| "—".to_owned());
+                vec![row.name.clone(), customer, row.version.to_string(), row.updated_at.clone()]
+            })
+        }
+        SecretCommand::Set { name, remote } => {
+            let mut value = String::new();
+            std::io::stdin().read_to_string(&mut value).context("read the value from standard input")?;
+            let value = value.strip_suffix('\n').unwrap_or(&value).to_owned();
+            let secret = SecretWrite { name, value, customer: remote.customer.clone() };
+            let view = remote.client()?.put_secret(&secret).await?;
+            println!("{} has version {}", view.name, view.version);
+            Ok(())
+        }
+        SecretCommand::Delete { name, remote } => {
+            remote.client()?.delete_secret(&name, remote.customer.as_deref()).await?;
+            println!("{name} is deleted");
+            Ok(())
+        }
+    }
+}
+
+pub(crate) fn types(directory: &Path) -> anyhow::Result<()> {
+    const TSCONFIG: &str = "{\n  \"compilerOptions\": {\n    \"target\": \"es2022\",\n    \"module\": \"es2022\",\n    \
+        \"lib\": [\"es2022\"],\n    \"strict\": true,\n    \"noEmit\": true,\n    \"types\": []\n  },\n  \
+        \"include\": [\"fastn.d.ts\", \"workflows/**/*.ts\"]\n}\n";
+    std::fs::write(directory.join("fastn.d.ts"), fastn_pipeline::runtime::TYPES)
+        .with_context(|| format!("write into {}", directory.display()))?;
+    let config = directory.join("tsconfig.json");
+    if !config.exists() {
+        std::fs::write(&config, TSCONFIG).with_context(|| format!("write {}", config.display()))?;
+    }
+    println!("wrote fastn.d.ts into {}", directory.display());
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! `fastn dev`: one process on a project's folder, which it watches, and whose executions it shows live.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use fastn_sdk::{Fastn, FileConfig};
+
+use crate::cli::style::Style;
+use crate::config::{Layer, ServeConfig};
+use crate::project::{self, Applied, Project};
+use crate::wiring::{Node, write_private};
+
+mod inbox;
+mod terminal;
+
+/// How often the project's files are looked at.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// The account when the project names none.
+const ACCOUNT_DEFAULT: &str = "acc_demo";
+
+/// Runs until the process is asked to stop.
+pub(crate) async fn run(directory: PathBuf, mut flags: Layer) -> anyhow::Result<()> {
+    let style = Style::detect();
+    let project = Project::read(&directory)?;
+    let data = flags.data.take().unwrap_or_else(|| directory.join(".fastn"));
+    flags.data = Some(data.clone());
+    flags.account = flags.account.or(project.manifest.account.clone()).or(Some(ACCOUNT_DEFAULT.to_owned()));
+    let config = ServeConfig::of(flags, None, true)?;
+    crate::cli::tracing_for(&config)?;
+
+    let node = Node::start(&config, inbox::router()).await?;
+    let url = format!("http://{}", node.address);
+    let file = FileConfig {
+        url: Some(url.clone()),
+        access_key: Some(node.access_key.clone()),
+        account: Some(config.account.clone()),
+        customer: None,
+    };
+    write_private(&data.join("config.json"), &serde_json::to_string_pretty(&file)?)?;
+    let fastn = Fastn::builder().url(&url).access_key(&node.access_key).account(&config.account).build()?;
+    let applied = project::apply(&fastn, &project).await;
+    terminal::welcome(style, &url, &node.access_key, &config, &project);
+    tell(style, &applied);
+
+    let watcher = tokio::spawn(watch(style, directory.clone(), fastn));
+    let shower = tokio::spawn(terminal::show(style, node.activity()));
+    crate::cli::stop_signal().await?;
+    println!("{}", style.dim("stopping …"));
+    watcher.abort();
+    shower.abort();
+    node.stop().await.context("stop the node")
+}
+
+fn tell(style: Style, applied: &Applied) {
+    if !applied.done.is_empty() {
+        println!("{} {}", style.green("applied"), applied.done.join(", "));
+    }
+    for refused in &applied.refused {
+        println!("{} {refused}", style.red("refused"));
+    }
+}
+
+/// Applies the project again when a file changed. What is refused is told, and the old version goes on.
+async fn watch(style: Style, directory: PathBuf, fastn: Fastn) {
+    let mut known = project::stamps(&directory);
+    loop {
+        tokio::time::sleep(WATCH_EVERY).await;
+        let seen = project::stamps(&directory);
+        if seen == known {
+            continue;
+        }
+        let changed: Vec<&Path> =
+            seen.iter().filter(|(path, at)| known.get(*path) != Some(at)).map(|(path, _)| path.as_path()).collect();
+        let names: Vec<String> =
+            changed.iter().map(|path| path.strip_prefix(&directory).unwrap_or(path).display().to_string()).collect();
+        println!("{} {}", style.dim("changed"), names.join(", "));
+        match Project::read(&directory) {
+            Ok(mut project) => {
+                // A secret that did not change would become a new version with each save of another file.
+                if !changed.iter().any(|path| path.ends_with("fastn.yaml")) {
+                    project.manifest.secrets.clear();
+                }
+                tell(style, &project::apply(&fastn, &project).await);
+            }
+            Err(error) => println!("{} {error:#}", style.red("refused")),
+        }
+        known = seen;
+    }
+}

@@ -1,0 +1,77 @@
+//! What the server tells of itself: one function for each thing that happens. Never a payload, a header or a key.
+
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::Next;
+use axum::response::Response;
+use fastn_domain::catalog::ResourceKind;
+use metrics::{counter, gauge, histogram};
+
+/// A layer that counts requests and their time by route. Routes are a fixed set, so the labels are bounded.
+pub(crate) async fn count_request(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let method = match request.method().as_str() {
+        "GET" => "GET",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "DELETE" => "DELETE",
+        _ => "other",
+    };
+    let response = next.run(request).await;
+    let class = match response.status().as_u16() {
+        200..=299 => "2xx",
+        300..=399 => "3xx",
+        400..=499 => "4xx",
+        _ => "5xx",
+    };
+    let labels = [("route", route), ("method", method.to_owned())];
+    counter!("fastn_api_requests_total", &[labels[0].clone(), labels[1].clone(), ("class", class.to_owned())])
+        .increment(1);
+    histogram!("fastn_api_request_seconds", &labels).record(started.elapsed().as_secs_f64());
+    response
+}
+
+/// A request failed for a reason on our side.
+pub(crate) fn request_failed_inside(error: &dyn std::error::Error) {
+    counter!("fastn_api_failures_total").increment(1);
+    tracing::error!(error = %error, "a request failed: {error}");
+}
+
+/// A handler panicked.
+pub(crate) fn handler_panicked() {
+    counter!("fastn_api_panics_total").increment(1);
+    tracing::error!("a handler panicked; the line before names the place");
+}
+
+/// A stored row does not read back.
+pub(crate) fn row_unreadable(kind: ResourceKind, id: &str, error: &serde_json::Error) {
+    tracing::error!(kind = kind.as_str(), id, error = %error, "the stored {} {id} does not read back", kind.as_str());
+}
+
+/// The answer of a write was not kept for a repeat.
+pub(crate) fn answer_not_kept(error: &dyn std::error::Error) {
+    tracing::warn!(error = %error, "the answer of a write was not kept under its idempotency key: {error}");
+}
+
+/// A secret could not be sealed.
+pub(crate) fn secret_not_sealed(name: &str, reason: &str) {
+    tracing::error!(name, reason, "the secret {name} could not be sealed: {reason}");
+}
+
+/// A reader follows executions.
+pub(crate) fn stream_opened() {
+    gauge!("fastn_api_streams_count").increment(1.0);
+}
+
+/// A reader left.
+pub(crate) fn stream_closed() {
+    gauge!("fastn_api_streams_count").decrement(1.0);
+}
+
+/// A reader was too slow.
+pub(crate) fn stream_dropped(missed: u64) {
+    counter!("fastn_api_streams_dropped_total").increment(1);
+    tracing::info!(missed, "a reader of live updates was let go: {missed} changes behind");
+}

@@ -1,0 +1,200 @@
+//! A project: an integration as files, applied through the API as anybody else would.
+//!
+//! ```text
+//!   fastn.yaml                account, customers, secrets for development, environment configuration
+//!   workflows/<id>.ts         code
+//!   workflows/<id>.yaml       settings, where the defaults do not do
+//!   triggers/<any>.yaml       one trigger a file
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, anyhow, bail};
+use fastn_sdk::Fastn;
+use fastn_sdk::contract::command::PublishVersion;
+use fastn_sdk::contract::resource::{Customer, EnvConfig, SecretWrite, Trigger, Workflow};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// `fastn.yaml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Manifest {
+    /// The account of the development mode.
+    #[serde(default)]
+    pub(crate) account: Option<String>,
+    /// Customers.
+    #[serde(default)]
+    pub(crate) customers: Vec<Customer>,
+    /// Secrets; only for development, since they stand in a file.
+    #[serde(default)]
+    pub(crate) secrets: Vec<SecretWrite>,
+    /// Configuration values.
+    #[serde(default)]
+    pub(crate) env_config: Vec<EnvConfig>,
+}
+
+/// A workflow of the project.
+#[derive(Debug)]
+pub(crate) struct WorkflowFile {
+    /// Its id: the file's name.
+    pub(crate) id: String,
+    /// Settings, if a file has them.
+    pub(crate) settings: Option<Workflow>,
+    /// The code.
+    pub(crate) source: String,
+    /// The file as errors name it, relative to the project.
+    pub(crate) file: String,
+}
+
+/// Everything in the folder.
+#[derive(Debug, Default)]
+pub(crate) struct Project {
+    /// See [`Manifest`].
+    pub(crate) manifest: Manifest,
+    /// By id.
+    pub(crate) workflows: Vec<WorkflowFile>,
+    /// By file.
+    pub(crate) triggers: Vec<Trigger>,
+}
+
+impl Project {
+    /// Reads `directory`.
+    ///
+    /// # Errors
+    /// Every file that does not read, with its position.
+    pub(crate) fn read(directory: &Path) -> anyhow::Result<Self> {
+        let manifest = directory.join("fastn.yaml");
+        let manifest = if manifest.is_file() {
+            yaml(&manifest)?
+        } else if directory.is_dir() {
+            Manifest::default()
+        } else {
+            bail!("there is no directory {}", directory.display());
+        };
+        let mut project = Self { manifest, ..Self::default() };
+        for path in files(&directory.join("workflows"), &["ts", "js"])? {
+            let id = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default().to_owned();
+            let settings = path.with_extension("yaml");
+            let settings: Option<Workflow> = settings.is_file().then(|| yaml(&settings)).transpose()?;
+            if settings.as_ref().is_some_and(|settings| settings.id != id) {
+                bail!("{}: id must be {id:?}, the name of the file", path.with_extension("yaml").display());
+            }
+            let source = std::fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+            let file = path.strip_prefix(directory).unwrap_or(&path).display().to_string();
+            project.workflows.push(WorkflowFile { id, settings, source, file });
+        }
+        for path in files(&directory.join("triggers"), &["yaml", "yml"])? {
+            project.triggers.push(yaml(&path)?);
+        }
+        Ok(project)
+    }
+}
+
+/// What one application did: lines for people.
+#[derive(Debug, Default)]
+pub(crate) struct Applied {
+    /// What was done.
+    pub(crate) done: Vec<String>,
+    /// What was refused, and why.
+    pub(crate) refused: Vec<String>,
+}
+
+/// Applies `project` to the server. Goes on after a refusal, so that one wrong file does not hold back the others.
+pub(crate) async fn apply(fastn: &Fastn, project: &Project) -> Applied {
+    let mut applied = Applied::default();
+    for customer in &project.manifest.customers {
+        applied.note(format!("customer {}", customer.id), fastn.put_customer(customer).await);
+    }
+    for secret in &project.manifest.secrets {
+        applied.note(format!("secret {}", secret.name), fastn.put_secret(secret).await);
+    }
+    for config in &project.manifest.env_config {
+        applied
+            .note(format!("configuration {}/{}", config.environment, config.key), fastn.put_env_config(config).await);
+    }
+    for workflow in &project.workflows {
+        if let Some(settings) = &workflow.settings {
+            applied.note(format!("workflow {}", workflow.id), fastn.put_workflow(settings).await);
+        }
+        let version = PublishVersion { source: workflow.source.clone(), file: Some(workflow.file.clone()) };
+        match fastn.publish(&workflow.id, &version).await {
+            Ok(version) => applied.done.push(format!("workflow {}@{}", workflow.id, version.version)),
+            Err(error) => applied.refused.push(error.detail),
+        }
+    }
+    for trigger in &project.triggers {
+        applied.note(format!("trigger {}", trigger.id), fastn.put_trigger(trigger).await);
+    }
+    applied
+}
+
+impl Applied {
+    fn note<T>(&mut self, what: String, result: Result<T, fastn_sdk::Error>) {
+        match result {
+            Ok(_) => self.done.push(what),
+            Err(error) => self.refused.push(format!("{what}: {}", error.detail)),
+        }
+    }
+}
+
+/// When each file of the project was last changed.
+pub(crate) fn stamps(directory: &Path) -> BTreeMap<PathBuf, SystemTime> {
+    let mut stamps = BTreeMap::new();
+    let mut look = |path: PathBuf| {
+        if let Ok(changed) = path.metadata().and_then(|data| data.modified()) {
+            stamps.insert(path, changed);
+        }
+    };
+    look(directory.join("fastn.yaml"));
+    for (folder, endings) in [("workflows", &["ts", "js", "yaml"][..]), ("triggers", &["yaml", "yml"][..])] {
+        files(&directory.join(folder), endings).unwrap_or_default().into_iter().for_each(&mut look);
+    }
+    stamps
+}
+
+fn files(directory: &Path, endings: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
+    if !directory.is_dir() {
+        return Ok(Vec::new());
+    }
+    let entries = std::fs::read_dir(directory).with_context(|| format!("list {}", directory.display()))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.is_file() && !path.to_string_lossy().ends_with(".d.ts"))
+        .filter(|path| path.extension().and_then(|ending| ending.to_str()).is_some_and(|e| endings.contains(&e)))
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+fn yaml<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let text = std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
+    serde_saphyr::from_str(&text).map_err(|error| anyhow!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Property: a project is read whole, and an unknown key is refused with its file and position.
+    #[test]
+    fn reads_a_project_and_refuses_unknown_keys() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |file: &str, text: &str| {
+            let path = directory.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("fastn.yaml", "account: acc_x\ncustomers:\n  - id: cus_a\n");
+        write("workflows/a.ts", "export default async () => 1");
+        write("triggers/t.yaml", "id: t\nsource:\n  type: webhook\nroutes:\n  - workflow: a\n");
+        let project = Project::read(directory.path()).unwrap();
+        assert_eq!((project.workflows[0].id.as_str(), project.triggers[0].id.as_str()), ("a", "t"));
+        assert_eq!(project.workflows[0].file, "workflows/a.ts");
+        write("fastn.yaml", "account: acc_x\ncustomesr: []\n");
+        let error = Project::read(directory.path()).unwrap_err().to_string();
+        assert!(error.contains("fastn.yaml") && error.contains("customesr") && error.contains('2'), "{error}");
+    }
+}

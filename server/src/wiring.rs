@@ -1,0 +1,330 @@
+//! The one place that names back ends and puts the parts of a node together.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use fastn_contract::activity::{ExecutionUpdate, HealthCheck};
+use fastn_domain::AccountId;
+use fastn_domain::catalog::{AccessKey, Catalog, ResourceKind};
+use fastn_domain::time::Clock;
+use fastn_ingest::{Ingest, IngestConfig};
+use fastn_log::{EmbeddedLog, EmbeddedOptions, Log, Topic};
+use fastn_pipeline::processor::machine::Answer;
+use fastn_pipeline::processor::{Pipeline, PipelineConfig};
+use fastn_pipeline::projector::{self, Projector, ProjectorOptions, Retention, RetentionOptions};
+use fastn_store::{
+    CatalogFeed, Expect, FeedOptions, MasterKey, ResourceWrite, SqliteOptions, SqliteStore, Store, Vault,
+};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{ActivityChange, AwaitRun, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
+use crate::clock::SystemClock;
+use crate::config::ServeConfig;
+
+/// Changes that wait for the API's numbering.
+const CHANGES_QUEUE_MAX: usize = 8_192;
+/// How often the log is looked at for what can be freed.
+const TRIM_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// A node: log, store, roles and server, running.
+pub(crate) struct Node {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// The account's key that this start made or found.
+    pub(crate) access_key: String,
+    log: Arc<dyn Log>,
+    store: Arc<dyn Store>,
+    activity: broadcast::Sender<Arc<ActivityChange>>,
+    stopping: CancellationToken,
+    server: JoinHandle<std::io::Result<()>>,
+    roles: Roles,
+    trimmer: JoinHandle<()>,
+    _feed: CatalogFeed,
+}
+
+impl Node {
+    /// Opens the data, starts the roles, and listens. `extra` are routes of the development mode.
+    pub(crate) async fn start(config: &ServeConfig, extra: Router) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(&config.data)
+            .with_context(|| format!("make the data directory {}", config.data.display()))?;
+        let metrics = metrics_recorder()?;
+        let log = open_log(config).await?;
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data, SqliteOptions::default()).await?);
+        let master = MasterKey::read_or_create(&config.data.join("master.key"))?;
+        let (vault, seed_key) = (Arc::new(Vault::new(&master)), master.derive("fastn 2026 execution seeds"));
+        let account = AccountId::new(&config.account)?;
+        let access_key = ensure_key(store.as_ref(), &account, config).await?;
+        let (catalog, feed) = CatalogFeed::start(store.clone(), FeedOptions::default()).await?;
+        let stopping = CancellationToken::new();
+        let (activity, _) = broadcast::channel(CHANGES_QUEUE_MAX);
+
+        let roles = Roles::start(&log, &store, &catalog, &vault, config, seed_key).await?;
+        relay(roles.projector.changes(), activity.clone());
+        let ports = Ports {
+            store: store.clone(),
+            log: log.clone(),
+            catalog: CatalogView(catalog.clone()),
+            compile: Arc::new(compile),
+            seal: seal_with(vault.clone()),
+            await_run: roles.await_run(),
+            activity: activity.clone(),
+            readiness: readiness(roles.pipeline.clone(), catalog.clone()),
+            metrics: Arc::new(move || metrics.render()),
+            stopping: stopping.clone(),
+        };
+        let edge = fastn_ingest::router(Ingest {
+            log: log.clone(),
+            catalog,
+            secrets: open_with(vault),
+            clock: Arc::new(SystemClock),
+            config: IngestConfig::default(),
+        });
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("listen on {}; is another fastn running there?", config.listen))?;
+        let address = listener.local_addr()?;
+        let app = crate::api::router(ports, edge.merge(extra));
+        let stop = stopping.clone();
+        let server = tokio::spawn(async move {
+            axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await }).await
+        });
+        let trimmer = tokio::spawn(trim(log.clone(), store.clone(), roles.pipeline.clone(), config.log_bytes_max));
+        Ok(Self { address, access_key, log, store, activity, stopping, server, roles, trimmer, _feed: feed })
+    }
+
+    /// Changes of executions as they come.
+    pub(crate) fn activity(&self) -> broadcast::Receiver<Arc<ActivityChange>> {
+        self.activity.subscribe()
+    }
+
+    /// Takes nothing new, answers what is under way, and closes log and store.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        const DRAIN: std::time::Duration = std::time::Duration::from_secs(10);
+        self.stopping.cancel();
+        let _slow_readers_are_cut = tokio::time::timeout(DRAIN, self.server).await;
+        self.trimmer.abort();
+        self.roles.pipeline.stop().await;
+        let _the_rest_at_the_next_start = self.roles.projector.caught_up(DRAIN).await;
+        drop(self.roles);
+        self.log.close().await?;
+        self.store.close().await;
+        Ok(())
+    }
+}
+
+/// The roles behind the log.
+struct Roles {
+    pipeline: Arc<Pipeline>,
+    projector: Projector,
+    _retention: Retention,
+}
+
+impl Roles {
+    async fn start(
+        log: &Arc<dyn Log>,
+        store: &Arc<dyn Store>,
+        catalog: &watch::Receiver<Arc<Catalog>>,
+        vault: &Arc<Vault>,
+        config: &ServeConfig,
+        seed_key: [u8; 32],
+    ) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let settings = PipelineConfig { allow_private_addresses: config.dev, seed_key, ..PipelineConfig::default() };
+        let pipeline = Pipeline::start(log.clone(), catalog.clone(), vault.clone(), clock.clone(), settings).await?;
+        let pipeline = Arc::new(pipeline);
+        let membership = log.join("projector").await?;
+        let projector = Projector::start(log.clone(), store.clone(), membership, ProjectorOptions::default());
+        let retention = Retention::start(store.clone(), clock, RetentionOptions::default());
+        Ok(Self { pipeline, projector, _retention: retention })
+    }
+
+    /// Opens places where the answers of Instant runs are awaited.
+    fn await_run(&self) -> AwaitRun {
+        let answers = self.pipeline.answers();
+        Arc::new(move || {
+            let mut ticket = answers.open();
+            let reply_to = ticket.reply_to.clone();
+            let (sender, outcome) = oneshot::channel();
+            tokio::spawn(async move {
+                // Anything but an end is found by a look at the execution, which the caller takes by itself.
+                if let Ok(Answer::Finished { status, output, error, .. }) = (&mut ticket.answer).await {
+                    let _gone = sender.send(RunOutcome { status, output, error });
+                }
+            });
+            RunTicket { reply_to, outcome }
+        })
+    }
+}
+
+/// Tells the API and the terminal what the projector has written.
+fn relay(mut from: broadcast::Receiver<projector::ActivityChange>, to: broadcast::Sender<Arc<ActivityChange>>) {
+    tokio::spawn(async move {
+        loop {
+            match from.recv().await {
+                Ok(projector::ActivityChange::Execution(change)) => {
+                    let _nobody_listens = to.send(Arc::new(update(change)));
+                }
+                Ok(projector::ActivityChange::Event(_)) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    });
+}
+
+fn update(change: projector::ExecutionChange) -> ActivityChange {
+    let execution = ExecutionUpdate {
+        id: change.id.to_string(),
+        customer: change.scope.customer.to_string(),
+        workflow: change.workflow.map(|workflow| workflow.to_string()),
+        trigger: change.trigger.map(|trigger| trigger.to_string()),
+        status: change.status,
+        attempt: change.attempt,
+        at: change.at.to_string(),
+        duration_ms: change.duration.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
+        step_count: change.steps.map(|steps| u32::try_from(steps).unwrap_or(u32::MAX)),
+        error: change.error.map(|error| error.to_string()),
+    };
+    ActivityChange { scope: change.scope, execution }
+}
+
+/// Frees what neither a recovery nor the projector needs and what is older than the log keeps.
+async fn trim(log: Arc<dyn Log>, store: Arc<dyn Store>, pipeline: Arc<Pipeline>, keep_bytes: u64) {
+    let mut ticks = tokio::time::interval(TRIM_EVERY);
+    loop {
+        ticks.tick().await;
+        if log.disk_bytes() <= keep_bytes {
+            continue;
+        }
+        for partition in 0..log.partitions() {
+            let Some(floor) = pipeline.trim_floor(partition) else { continue };
+            let Ok(position) = store.position(partition).await else { continue };
+            // The projector reads the events of the records that it has still to read.
+            let behind = position.next < floor.journal;
+            let events = if behind { 0 } else { floor.events };
+            for (topic, before) in [(Topic::Executions, floor.journal.min(position.next)), (Topic::Events, events)] {
+                if let Err(error) = log.trim(topic, partition, before).await {
+                    tracing::warn!(%topic, partition, %error, "the log could not be trimmed");
+                }
+            }
+        }
+    }
+}
+
+/// Opens the log off the runtime's threads: it reads its journals.
+pub(crate) async fn open_log(config: &ServeConfig) -> anyhow::Result<Arc<dyn Log>> {
+    let directory = config.log_directory()?;
+    let options = EmbeddedOptions { partitions: config.partitions, ..EmbeddedOptions::default() };
+    let log = tokio::task::spawn_blocking(move || EmbeddedLog::open(&directory, options)).await??;
+    Ok(Arc::new(log))
+}
+
+/// Opens the store in the data directory.
+pub(crate) async fn open_store(data: &Path) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(Arc::new(SqliteStore::open(data, SqliteOptions::default()).await?))
+}
+
+fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
+    PrometheusBuilder::new().install_recorder().context("install the metrics recorder")
+}
+
+fn compile(source: &str, file: &str) -> Result<(), SourceError> {
+    fastn_pipeline::runtime::compile(source, file).map(drop).map_err(|error| SourceError {
+        message: error.message,
+        line: error.line,
+        column: error.column,
+    })
+}
+
+fn seal_with(vault: Arc<Vault>) -> crate::api::Seal {
+    Arc::new(move |account, customer, name, version, value| {
+        vault.seal(account, customer, name, version, value).map_err(|error| error.to_string())
+    })
+}
+
+fn open_with(vault: Arc<Vault>) -> fastn_ingest::OpenSecret {
+    Arc::new(move |at| {
+        let opened = vault.open(at.account, at.customer, at.name, at.version, at.sealed);
+        opened.map(|text| text.expose().to_owned()).map_err(|error| error.to_string())
+    })
+}
+
+fn readiness(
+    pipeline: Arc<Pipeline>,
+    catalog: watch::Receiver<Arc<Catalog>>,
+) -> Arc<dyn Fn() -> Vec<HealthCheck> + Send + Sync> {
+    Arc::new(move || {
+        let check = |name: &str, ok: bool, reason: &str| HealthCheck {
+            name: name.to_owned(),
+            ok,
+            reason: (!ok).then(|| reason.to_owned()),
+        };
+        let fed = catalog.has_changed().is_ok();
+        vec![
+            check("partitions", pipeline.ready(), "not every partition has recovered yet"),
+            check("catalog", fed, "the configuration is not followed any more"),
+        ]
+    })
+}
+
+/// The account and a key of it. The key in the clear is kept beside the data, mode 0600, for the CLI on this machine.
+async fn ensure_key(store: &dyn Store, account: &AccountId, config: &ServeConfig) -> anyhow::Result<String> {
+    let file = key_file(&config.data);
+    let known = std::fs::read_to_string(&file).ok().map(|text| text.trim().to_owned()).filter(|key| !key.is_empty());
+    let prefix = if config.dev { "fsk_test_" } else { "fsk_live_" };
+    let (key, hash) = match known {
+        Some(key) => (key.clone(), fastn_store::hash_access_key(&key)),
+        None => fastn_store::new_access_key(prefix),
+    };
+    let id = format!("key_{}", &hash[..12]);
+    let stored = AccessKey { id: id.clone(), name: "made at start".to_owned(), hash, customer: None, expires: None };
+    let row = |kind, id: String, body: String| ResourceWrite {
+        kind,
+        customer: None,
+        id,
+        body: Some(body),
+        expect: Expect::Any,
+    };
+    let body = serde_json::to_string(&stored)?;
+    let writes = vec![
+        row(ResourceKind::Account, account.to_string(), format!("{{\"id\":\"{account}\"}}")),
+        row(ResourceKind::AccessKey, id, body),
+    ];
+    store.write(account, writes).await.context("write the account's access key")?;
+    write_private(&file, &key)?;
+    Ok(key)
+}
+
+fn key_file(data: &Path) -> PathBuf {
+    data.join("access.key")
+}
+
+/// Writes a file that only its owner may read.
+pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("write {}", path.display()))?;
+    file.write_all(text.as_bytes()).with_context(|| format!("write {}", path.display()))
+}
+
+/// Makes the activity tables anew from what the log keeps.
+pub(crate) async fn rebuild(
+    log: Arc<dyn Log>,
+    store: Arc<dyn Store>,
+    progress: impl FnMut(u64, u64),
+) -> anyhow::Result<()> {
+    Ok(projector::rebuild(log, store, ProjectorOptions::default(), progress).await?)
+}

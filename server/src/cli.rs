@@ -101,7 +101,6 @@ enum Command {
     #[command(subcommand)]
     DeadLetters(activity::DeadLetterCommand),
     /// Measure the main job on this machine
-    #[command(hide = true)]
     Bench(bench::Bench),
     /// Check this machine, the data directory and the server
     Doctor {

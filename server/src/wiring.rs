@@ -137,7 +137,11 @@ impl Roles {
         seed_key: [u8; 32],
     ) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let settings = PipelineConfig { allow_private_addresses: config.dev, seed_key, ..PipelineConfig::default() };
+        let settings = PipelineConfig {
+            allow_private_addresses: config.allow_private_addresses,
+            seed_key,
+            ..PipelineConfig::default()
+        };
         let pipeline = Pipeline::start(log.clone(), catalog.clone(), vault.clone(), clock.clone(), settings).await?;
         let pipeline = Arc::new(pipeline);
         let membership = log.join("projector").await?;

@@ -62,7 +62,7 @@ impl Server {
     async fn ready(&mut self) -> anyhow::Result<()> {
         let began = Instant::now();
         let probe = Fastn::builder().url(&self.url).access_key("none").account(ACCOUNT).build()?;
-        while !probe.health().await.is_ok_and(|health| health.ready) {
+        while !probe.health().await.is_ok_and(|health| health.status == "ok") {
             if let Some(status) = self.child.try_wait()? {
                 bail!("the server ended at its start: {status}");
             }

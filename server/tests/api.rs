@@ -15,7 +15,7 @@ use fastn_store::{CatalogFeed, Expect, FeedOptions, ResourceWrite, SqliteOptions
 use fastn_testkit::MemoryLog;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::broadcast;
 use tower::ServiceExt as _;
 
 const KEY: &str = "fsk_test_account";
@@ -71,9 +71,8 @@ impl Server {
                 Ok(SealedSecret { wrapped_key: "w".to_owned(), sealed: format!("sealed {version}") })
             }),
             await_run: Arc::new(move || {
-                let (sender, receiver) = oneshot::channel();
-                let _ = sender.send(outcome.clone());
-                RunTicket { reply_to: ReplyTo { node: "test".to_owned(), request: 1 }, outcome: receiver }
+                let (reply_to, outcome) = (ReplyTo { node: "test".to_owned(), request: 1 }, outcome.clone());
+                RunTicket { reply_to, outcome: Box::pin(async { Some(Ok(outcome)) }) }
             }),
             activity: activity.clone(),
             readiness: Arc::new(Vec::new),
@@ -154,7 +153,10 @@ fn sample(path: &str) -> (String, Option<Value>) {
         .replace("{version}", "1")
         .replace("{environment}", "test")
         .replace("{key}", "k")
-        .replace("{id}", if path.contains("executions") || path.contains("dead") { "exec_00000000000000000000000001" } else { "x" });
+        .replace(
+            "{id}",
+            if path.contains("executions") || path.contains("dead") { "exec_00000000000000000000000001" } else { "x" },
+        );
     let body = match path {
         "/v1/customers/{id}" => json!({"id": "x"}),
         "/v1/workflows/{id}" => json!({"id": "x"}),
@@ -177,7 +179,10 @@ async fn nothing_is_open_by_accident() {
     let mut tried = 0;
     for (method, path) in operations() {
         // The ingest role serves these two; its own tests hold them.
-        if !path.starts_with("/v1/") || path.starts_with("/v1/webhooks") || (method, path.as_str()) == ("POST".into(), "/v1/events") {
+        if !path.starts_with("/v1/")
+            || path.starts_with("/v1/webhooks")
+            || (method, path.as_str()) == ("POST".into(), "/v1/events")
+        {
             continue;
         }
         let (url, body) = sample(&path);
@@ -221,16 +226,18 @@ async fn accounts_and_customers_are_apart() {
             assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}: {answer}");
         }
     }
-    for (method, path) in
-        [("PUT", "/v1/workflows/{id}"), ("DELETE", "/v1/workflows/{id}"), ("PUT", "/v1/secrets/{name}"), ("PUT", "/v1/triggers/{id}")]
-    {
+    for (method, path) in [
+        ("PUT", "/v1/workflows/{id}"),
+        ("DELETE", "/v1/workflows/{id}"),
+        ("PUT", "/v1/secrets/{name}"),
+        ("PUT", "/v1/triggers/{id}"),
+    ] {
         let (url, body) = sample(path);
         let (status, answer) = server.with(method, &url, body, &[("x-fastn-access-key", KEY_ACME)]).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{method} {path}: {answer}");
     }
-    let (status, answer) = server
-        .with("PUT", "/v1/triggers/x", sample("/v1/triggers/{id}").1, &[("x-fastn-access-key", KEY_OTHER)])
-        .await;
+    let (status, answer) =
+        server.with("PUT", "/v1/triggers/x", sample("/v1/triggers/{id}").1, &[("x-fastn-access-key", KEY_OTHER)]).await;
     assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("CONFLICT")));
 }
 
@@ -265,8 +272,7 @@ async fn optimistic_lock_and_pages() {
 async fn idempotency_keys() {
     let server = Server::completing().await;
     server.ready_to_run("standard").await;
-    let headers =
-        [("x-fastn-access-key", KEY), ("x-fastn-account-tenant-id", "cus_acme"), ("idempotency-key", "k1")];
+    let headers = [("x-fastn-access-key", KEY), ("x-fastn-account-tenant-id", "cus_acme"), ("idempotency-key", "k1")];
     let run = |input: i32| server.with("POST", "/v1/workflows/add/run", Some(json!({"input": input})), &headers);
     let (first, again) = (run(1).await, run(1).await);
     assert_eq!(first.0, StatusCode::ACCEPTED);
@@ -303,7 +309,8 @@ async fn runs_answer() {
 #[tokio::test]
 async fn publishing() {
     let server = Server::completing().await;
-    let publish = |source: &'static str| server.call("POST", "/v1/workflows/w/versions", Some(json!({"source": source})));
+    let publish =
+        |source: &'static str| server.call("POST", "/v1/workflows/w/versions", Some(json!({"source": source})));
     let (status, problem) = publish("BROKEN").await;
     assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("WORKFLOW_INVALID")));
     assert!(problem["detail"].as_str().unwrap().contains("w.ts:3:7"), "{problem}");
@@ -313,7 +320,10 @@ async fn publishing() {
     assert_eq!((status, &same["version"]), (StatusCode::OK, &json!(1)));
     assert_eq!(publish("two").await.1["version"], 2);
     let (_, list) = server.call("GET", "/v1/workflows/w/versions", None).await;
-    assert_eq!(list["items"].as_array().unwrap().iter().map(|v| v["version"].as_u64().unwrap()).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(
+        list["items"].as_array().unwrap().iter().map(|v| v["version"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [2, 1]
+    );
     let (status, _) = server.call("PUT", "/v1/workflows/w/deployments/live", Some(json!({"version": 3}))).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     let (status, _) = server.call("PUT", "/v1/workflows/w/deployments/live", Some(json!({"version": 1}))).await;
@@ -324,7 +334,8 @@ async fn publishing() {
 #[tokio::test]
 async fn secrets_stay_secret() {
     let server = Server::completing().await;
-    let put = |value: &'static str| server.call("PUT", "/v1/secrets/TOKEN", Some(json!({"name": "TOKEN", "value": value})));
+    let put =
+        |value: &'static str| server.call("PUT", "/v1/secrets/TOKEN", Some(json!({"name": "TOKEN", "value": value})));
     assert_eq!(put("hush-1").await.1["version"], 1);
     assert_eq!(put("hush-2").await.1["version"], 2);
     let (_, list) = server.call("GET", "/v1/secrets", None).await;

@@ -57,12 +57,12 @@ pub(crate) struct Layer {
     /// Bytes that the log may take before it frees what nothing needs any more [default: 4 GiB]
     #[arg(long, env = "FASTN_LOG_BYTES_MAX", value_name = "BYTES")]
     pub(crate) log_bytes_max: Option<u64>,
-    /// Let workflows call addresses that are not public [default: false]
-    #[arg(long, env = "FASTN_ALLOW_PRIVATE_ADDRESSES", value_name = "BOOL")]
-    pub(crate) allow_private_addresses: Option<bool>,
     /// The account that a new node starts with [default: acc_default]
     #[arg(long, env = "FASTN_ACCOUNT", value_name = "ID")]
     pub(crate) account: Option<String>,
+    /// Let workflows call addresses that are not public, e.g. 127.0.0.1
+    #[arg(long, env = "FASTN_ALLOW_PRIVATE_ADDRESSES", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) allow_private_addresses: Option<bool>,
     /// What is logged, e.g. info or fastn_pipeline=debug [default: info]
     #[arg(long, env = "FASTN_LOG_LEVEL", value_name = "FILTER")]
     pub(crate) log_level: Option<String>,
@@ -85,8 +85,8 @@ impl Layer {
             store: self.store.or(below.store),
             partitions: self.partitions.or(below.partitions),
             log_bytes_max: self.log_bytes_max.or(below.log_bytes_max),
-            allow_private_addresses: self.allow_private_addresses.or(below.allow_private_addresses),
             account: self.account.or(below.account),
+            allow_private_addresses: self.allow_private_addresses.or(below.allow_private_addresses),
             log_level: self.log_level.or(below.log_level),
         }
     }
@@ -103,9 +103,9 @@ impl ServeConfig {
             log: layer.log.unwrap_or_else(|| format!("file:{}", data.join("log").display())),
             store: layer.store.unwrap_or_else(|| format!("sqlite:{}", data.display())),
             partitions: layer.partitions.unwrap_or(16),
-            allow_private_addresses: layer.allow_private_addresses.unwrap_or(dev),
             log_bytes_max: layer.log_bytes_max.unwrap_or(4 << 30),
             account: layer.account.unwrap_or_else(|| "acc_default".to_owned()),
+            allow_private_addresses: layer.allow_private_addresses.unwrap_or(dev),
             log_level: layer.log_level.unwrap_or_else(|| (if dev { "warn" } else { "info" }).to_owned()),
             data,
             dev,

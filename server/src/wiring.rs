@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use fastn_contract::activity::{ExecutionUpdate, HealthCheck};
+use fastn_contract::activity::{ExecutionStatus, ExecutionUpdate, HealthCheck};
 use fastn_domain::AccountId;
 use fastn_domain::catalog::{AccessKey, Catalog, ResourceKind};
 use fastn_domain::time::Clock;
@@ -21,7 +21,7 @@ use fastn_store::{
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -156,14 +156,18 @@ impl Roles {
         Arc::new(move || {
             let mut ticket = answers.open();
             let reply_to = ticket.reply_to.clone();
-            let (sender, outcome) = oneshot::channel();
-            tokio::spawn(async move {
-                // Anything but an end is found by a look at the execution, which the caller takes by itself.
-                if let Ok(Answer::Finished { status, output, error, .. }) = (&mut ticket.answer).await {
-                    let _gone = sender.send(RunOutcome { status, output, error });
+            let outcome = async move {
+                match (&mut ticket.answer).await.ok()? {
+                    Answer::Finished { status, output, error, .. } => Some(Ok(RunOutcome { status, output, error })),
+                    Answer::Escalated { .. } => {
+                        Some(Ok(RunOutcome { status: ExecutionStatus::Running, output: None, error: None }))
+                    }
+                    Answer::Rejected { reason } => Some(Err(reason)),
+                    // Activity knows how it ended.
+                    Answer::Seen => None,
                 }
-            });
-            RunTicket { reply_to, outcome }
+            };
+            RunTicket { reply_to, outcome: Box::pin(outcome) }
         })
     }
 }

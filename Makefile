@@ -1,15 +1,35 @@
 # The door to everything; each target is one line of the README.
-.PHONY: run test check bench fmt
+.PHONY: help run test check fmt bench fuzz simulate openapi
+
+export CARGO_INCREMENTAL ?= 0
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: ## build and start fastn dev on the example project
 	cargo run --bin fastn -- dev examples/github-triage
 
 test: ## install what the tests need and run every test
-	cargo test --workspace
+	tests/run.sh
 
-check: ## format, lints, licences, drift of derived files
+check: ## format, lints, and drift of derived files
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo run -q --bin fastn -- openapi | diff -u docs/openapi.json - || { echo "docs/openapi.json has drifted: run make openapi"; exit 1; }
+	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
+	else echo "cargo-deny is not installed: licences were not checked (cargo install cargo-deny)"; fi
 
-fmt:
+fmt: ## format
 	cargo fmt --all
+
+openapi: ## write the derived OpenAPI document
+	cargo run -q --bin fastn -- openapi > docs/openapi.json
+
+bench: ## measure the main job beside the raw limits of this machine
+	cargo run --release --bin fastn -- bench $(BENCH)
+
+fuzz: ## run every fuzz target for a minute each
+	fuzz/run.sh 60
+
+simulate: ## run the seeded simulation without end
+	FASTN_SIM_FOREVER=1 cargo test -p fastn-pipeline --test simulation -- --nocapture

@@ -25,6 +25,8 @@ const CUSTOMER_DEFAULT: &str = "cus_demo";
 /// Runs until the process is asked to stop.
 pub(crate) async fn run(directory: PathBuf, mut flags: Layer) -> anyhow::Result<()> {
     let style = Style::detect();
+    // Before it is read, so that no change in between goes unseen.
+    let known = project::stamps(&directory);
     let mut project = Project::read(&directory)?;
     if project.manifest.customers.is_empty() {
         project.manifest.customers.push(demo_customer());
@@ -57,7 +59,7 @@ pub(crate) async fn run(directory: PathBuf, mut flags: Layer) -> anyhow::Result<
     });
     tell(style, &applied);
 
-    let watcher = tokio::spawn(watch(style, directory.clone(), fastn));
+    let watcher = tokio::spawn(watch(style, directory.clone(), fastn, known));
     let shower = tokio::spawn(terminal::show(style, node.activity()));
     crate::cli::stop_signal().await?;
     println!("{}", style.dim("stopping …"));
@@ -81,8 +83,7 @@ fn tell(style: Style, applied: &Applied) {
 }
 
 /// Applies the project again when a file changed. What is refused is told, and the old version goes on.
-async fn watch(style: Style, directory: PathBuf, fastn: Fastn) {
-    let mut known = project::stamps(&directory);
+async fn watch(style: Style, directory: PathBuf, fastn: Fastn, mut known: project::Stamps) {
     loop {
         tokio::time::sleep(WATCH_EVERY).await;
         let seen = project::stamps(&directory);

@@ -156,9 +156,12 @@ pub(crate) fn write_types(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The files of a project and their times of change.
+pub(crate) type Stamps = BTreeMap<PathBuf, SystemTime>;
+
 /// When each file of the project was last changed.
-pub(crate) fn stamps(directory: &Path) -> BTreeMap<PathBuf, SystemTime> {
-    let mut stamps = BTreeMap::new();
+pub(crate) fn stamps(directory: &Path) -> Stamps {
+    let mut stamps = Stamps::new();
     let mut look = |path: PathBuf| {
         if let Ok(changed) = path.metadata().and_then(|data| data.modified()) {
             stamps.insert(path, changed);

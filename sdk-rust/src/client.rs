@@ -99,7 +99,9 @@ impl Fastn {
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Result<Accepted, Error> {
-        let mut call = self.call(Method::POST, &["v1", "webhooks", trigger]).raw("application/json", body.into());
+        // No idempotency key: providers send none, and their own delivery id must stay the event's.
+        let call = self.call(Method::POST, &["v1", "webhooks", trigger]).without_key();
+        let mut call = call.raw("application/json", body.into());
         for (name, value) in headers {
             call = call.header(name, value);
         }

@@ -53,6 +53,12 @@ impl Call {
         Self { method, segments, query: Vec::new(), body: None, headers }
     }
 
+    /// Without the idempotency key that a write carries otherwise.
+    pub(crate) fn without_key(mut self) -> Self {
+        self.headers.remove(HEADER_IDEMPOTENCY_KEY);
+        self
+    }
+
     /// With a query parameter, if it has a value.
     pub(crate) fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
         self.query.extend(value.map(|value| (name, value.to_string())));

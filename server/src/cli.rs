@@ -25,14 +25,14 @@ Send:       fastn send order.created --data '{\"id\": 7}' --customer cus_acme
 Look:       fastn executions list   ·   fastn executions show exec_…
 Change:     fastn apply -f DIR      ·   fastn publish workflows/triage.ts
 
-Where a command talks to a server it finds it by its flags, then FASTN_URL, FASTN_ACCESS_KEY, FASTN_ACCOUNT_ID and
-FASTN_TENANT_ID, then .fastn/config.json in this folder or above it.
+Commands that talk to a server find it by their flags, then by FASTN_URL, FASTN_ACCESS_KEY,
+FASTN_ACCOUNT_ID and FASTN_TENANT_ID, then by .fastn/config.json in this folder or above it.
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 the server refused, 4 no server answered.";
 
 /// The embedded integration platform: webhooks and events in, workflows run, nothing lost
 #[derive(Debug, Parser)]
-#[command(name = "fastn", version, after_help = AFTER, max_term_width = 110, propagate_version = true)]
+#[command(name = "fastn", version, after_help = AFTER, max_term_width = 110)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -101,7 +101,6 @@ enum Command {
     #[command(subcommand)]
     DeadLetters(activity::DeadLetterCommand),
     /// Measure the main job on this machine
-    #[command(hide = true)]
     Bench(bench::Bench),
     /// Check this machine, the data directory and the server
     Doctor {

@@ -25,6 +25,8 @@ pub(crate) struct ServeConfig {
     /// Bytes that the log may take on disk before it frees what nothing needs any more. Activity is rebuilt from what it
     /// keeps.
     pub(crate) log_bytes_max: u64,
+    /// Whether workflows may call addresses that are not public, as in a network of one's own. Always in development.
+    pub(crate) allow_private_addresses: bool,
     /// The account that a new node starts with.
     pub(crate) account: String,
     /// A filter of `tracing`, e.g. `info`.
@@ -58,6 +60,9 @@ pub(crate) struct Layer {
     /// The account that a new node starts with [default: acc_default]
     #[arg(long, env = "FASTN_ACCOUNT", value_name = "ID")]
     pub(crate) account: Option<String>,
+    /// Let workflows call addresses that are not public, e.g. 127.0.0.1
+    #[arg(long, env = "FASTN_ALLOW_PRIVATE_ADDRESSES", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub(crate) allow_private_addresses: Option<bool>,
     /// What is logged, e.g. info or fastn_pipeline=debug [default: info]
     #[arg(long, env = "FASTN_LOG_LEVEL", value_name = "FILTER")]
     pub(crate) log_level: Option<String>,
@@ -81,6 +86,7 @@ impl Layer {
             partitions: self.partitions.or(below.partitions),
             log_bytes_max: self.log_bytes_max.or(below.log_bytes_max),
             account: self.account.or(below.account),
+            allow_private_addresses: self.allow_private_addresses.or(below.allow_private_addresses),
             log_level: self.log_level.or(below.log_level),
         }
     }
@@ -99,6 +105,7 @@ impl ServeConfig {
             partitions: layer.partitions.unwrap_or(16),
             log_bytes_max: layer.log_bytes_max.unwrap_or(4 << 30),
             account: layer.account.unwrap_or_else(|| "acc_default".to_owned()),
+            allow_private_addresses: layer.allow_private_addresses.unwrap_or(dev),
             log_level: layer.log_level.unwrap_or_else(|| (if dev { "warn" } else { "info" }).to_owned()),
             data,
             dev,

@@ -1,6 +1,7 @@
 //! The fastn binary: command line, roles, HTTP API and wiring.
 
 pub mod api;
+mod bench;
 mod cli;
 pub mod clock;
 mod config;

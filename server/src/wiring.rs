@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use axum::Router;
-use fastn_contract::activity::{ExecutionUpdate, HealthCheck};
+use fastn_contract::activity::{ExecutionStatus, ExecutionUpdate, HealthCheck};
 use fastn_domain::AccountId;
 use fastn_domain::catalog::{AccessKey, Catalog, ResourceKind};
 use fastn_domain::time::Clock;
@@ -21,7 +21,7 @@ use fastn_store::{
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, oneshot, watch};
+use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -143,7 +143,11 @@ impl Roles {
         seed_key: [u8; 32],
     ) -> anyhow::Result<Self> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let settings = PipelineConfig { allow_private_addresses: config.dev, seed_key, ..PipelineConfig::default() };
+        let settings = PipelineConfig {
+            allow_private_addresses: config.allow_private_addresses,
+            seed_key,
+            ..PipelineConfig::default()
+        };
         let pipeline = Pipeline::start(log.clone(), catalog.clone(), vault.clone(), clock.clone(), settings).await?;
         let pipeline = Arc::new(pipeline);
         let membership = log.join("projector").await?;
@@ -158,14 +162,18 @@ impl Roles {
         Arc::new(move || {
             let mut ticket = answers.open();
             let reply_to = ticket.reply_to.clone();
-            let (sender, outcome) = oneshot::channel();
-            tokio::spawn(async move {
-                // Anything but an end is found by a look at the execution, which the caller takes by itself.
-                if let Ok(Answer::Finished { status, output, error, .. }) = (&mut ticket.answer).await {
-                    let _gone = sender.send(RunOutcome { status, output, error });
+            let outcome = async move {
+                match (&mut ticket.answer).await.ok()? {
+                    Answer::Finished { status, output, error, .. } => Some(Ok(RunOutcome { status, output, error })),
+                    Answer::Escalated { .. } => {
+                        Some(Ok(RunOutcome { status: ExecutionStatus::Running, output: None, error: None }))
+                    }
+                    Answer::Rejected { reason } => Some(Err(reason)),
+                    // Activity knows how it ended.
+                    Answer::Seen => None,
                 }
-            });
-            RunTicket { reply_to, outcome }
+            };
+            RunTicket { reply_to, outcome: Box::pin(outcome) }
         })
     }
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
-use fastn_tests::{Process, eventually, fastn, repository};
+use fastn_tests::process::{Process, eventually, repository};
+use fastn_tests::server::binary;
 use serde_json::Value;
 
 /// A copy of the example, whose port is any free one.
@@ -64,7 +65,7 @@ impl Example {
 
     fn cli(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let output =
-            Command::new(fastn()?).args(arguments).arg("--json").current_dir(self.directory.path()).output()?;
+            Command::new(binary()?).args(arguments).arg("--json").current_dir(self.directory.path()).output()?;
         anyhow::ensure!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         Ok(serde_json::from_slice(&output.stdout)?)
     }
@@ -127,7 +128,7 @@ fn what_is_wrong_is_refused_and_told() -> anyhow::Result<()> {
     example.send("issues", "issues.opened.json")?;
     example.shown(" completed ")?;
 
-    let second = Command::new(fastn()?)
+    let second = Command::new(binary()?)
         .args(["dev", ".", "--listen", "127.0.0.1:0"])
         .current_dir(example.directory.path())
         .output()?;

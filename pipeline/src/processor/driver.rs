@@ -300,7 +300,13 @@ impl Driver {
 
     fn tell_depth(&self, end: Offset) {
         let lag = end.saturating_sub(self.machine.events_next());
-        observe::partition_depth(self.partition, self.machine.live(), self.machine.queued(), lag);
+        observe::partition_depth(
+            self.partition,
+            self.machine.live(),
+            self.machine.queued(),
+            self.machine.parked(),
+            lag,
+        );
     }
 
     /// Waits for the records under way, so that a clean stop loses no work.

@@ -277,6 +277,8 @@ pub struct Machine {
     next_slot: u64,
     starts_in_flight: usize,
     queued_payload_bytes: usize,
+    /// Executions in [`execution::Phase::Parked`].
+    parked: usize,
     interned: execution::Interner,
     queue: FairQueue,
     sequences: Sequences,
@@ -334,6 +336,11 @@ impl Machine {
     /// Executions that are not final.
     pub fn live(&self) -> usize {
         self.executions.len()
+    }
+
+    /// Executions that wait without a sandbox.
+    pub fn parked(&self) -> usize {
+        self.parked
     }
 
     /// The sandboxes that it has.

@@ -61,10 +61,11 @@ pub(crate) fn undecodable(topic: &'static str, partition: u32, offset: u64, erro
 }
 
 /// How much is live and queued in a partition.
-pub(crate) fn partition_depth(partition: u32, live: usize, queued: usize, lag: u64) {
+pub(crate) fn partition_depth(partition: u32, live: usize, queued: usize, parked: usize, lag: u64) {
     let label = partition.to_string();
     gauge!("fastn_executions_live", "partition" => label.clone()).set(live as f64);
     gauge!("fastn_executions_queued", "partition" => label.clone()).set(queued as f64);
+    gauge!("fastn_executions_parked", "partition" => label.clone()).set(parked as f64);
     gauge!("fastn_events_lag_records", "partition" => label).set(lag as f64);
 }
 

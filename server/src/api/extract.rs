@@ -80,7 +80,7 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();
-        let path = if path == "." { "body".to_owned() } else { path };
+        let path = if path == "." || path == "?" { "body".to_owned() } else { path };
         ApiError::invalid(path, error.into_inner().to_string())
     })?;
     reader.end().map_err(|error| ApiError::invalid("body", error.to_string()))?;

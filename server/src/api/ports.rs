@@ -9,7 +9,8 @@ use fastn_domain::event::ReplyTo;
 use fastn_domain::{AccountId, CustomerId, Scope};
 use fastn_log::Log;
 use fastn_store::Store;
-use tokio::sync::{broadcast, oneshot, watch};
+use futures_util::future::BoxFuture;
+use tokio::sync::{broadcast, watch};
 
 /// Longest wait after a write until this node's own catalog shows it.
 const CATALOG_WAIT: Duration = Duration::from_secs(2);
@@ -81,8 +82,9 @@ pub struct SourceError {
 pub struct RunTicket {
     /// Goes into the event.
     pub reply_to: ReplyTo,
-    /// Resolves with the answer; dropped by the other side when it will not come.
-    pub outcome: oneshot::Receiver<RunOutcome>,
+    /// Resolves with the answer, with the reason why nothing was started, or with nothing when no answer will come.
+    /// Dropping it ends the waiting.
+    pub outcome: BoxFuture<'static, Option<Result<RunOutcome, String>>>,
 }
 
 /// How a run ended.

@@ -142,8 +142,12 @@ async fn run_and_wait(
     loop {
         tokio::select! {
             answer = &mut reply, if replies => match answer {
-                Ok(outcome) => return Ok(outcome),
-                Err(_) => replies = false,
+                Some(Ok(outcome)) => return Ok(outcome),
+                Some(Err(reason)) => {
+                    let detail = format!("nothing was started: {reason}");
+                    return Err(ApiError::new(ErrorCode::WorkflowNotPublished, detail));
+                }
+                None => replies = false,
             },
             change = changes.recv() => {
                 let ended = |change: &Arc<super::ActivityChange>| {

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use fastn_contract::activity::EventStatus;
+use fastn_contract::activity::{EventStatus, Origin};
 use fastn_contract::resource::{ExecutionMode, Switch};
 use fastn_domain::catalog::{AccountCatalog, CompiledRoute, CompiledTrigger};
 use fastn_domain::condition::Subject;
@@ -157,7 +157,8 @@ impl Machine {
     }
 
     fn judge(&mut self, event: &Arc<EventRecord>, logged: &LoggedEvent) -> Verdict {
-        if event.kind == COMMAND_TYPE {
+        // Only the API makes commands; the edge and `ctx.emit` cannot give an event this origin.
+        if event.kind == COMMAND_TYPE && event.origin == Origin::Command {
             return self.on_command(event, logged);
         }
         let own_hash = route::event_hash(&event.scope, &event.source, &event.id);

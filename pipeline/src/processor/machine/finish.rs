@@ -58,6 +58,7 @@ impl Machine {
         {
             self.queued_payload_bytes = self.queued_payload_bytes.saturating_sub(payload.size());
         }
+        self.parked -= usize::from(execution.phase == Phase::Parked);
         if execution.phase == Phase::Queued {
             self.queue.remove(&execution.scope, id);
         }

@@ -39,6 +39,7 @@ impl Recovery {
             next_slot: 0,
             starts_in_flight: 0,
             queued_payload_bytes: 0,
+            parked: 0,
             interned: Default::default(),
             sequences: Default::default(),
             timers: Default::default(),
@@ -225,6 +226,7 @@ impl Machine {
             Phase::Backoff => {}
             _ if parked => {
                 execution.phase = Phase::Parked;
+                self.parked += 1;
                 execution.started = Some(execution.admitted);
             }
             _ if first => {

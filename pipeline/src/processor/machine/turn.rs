@@ -141,11 +141,13 @@ impl Machine {
         let Some(execution) = self.executions.get_mut(&id) else { return };
         execution.phase = Phase::Parked;
         execution.leave_to_log();
+        self.parked += 1;
     }
 
     /// Puts an execution that waited, or begins another attempt, into the queue.
     pub(super) fn requeue(&mut self, id: ExecutionId) {
         let Some(execution) = self.executions.get_mut(&id) else { return };
+        self.parked -= usize::from(execution.phase == Phase::Parked);
         execution.phase = Phase::Queued;
         let scope = Arc::clone(&execution.scope);
         self.queue.push(&scope, Lane::Resumed, id);

@@ -1,0 +1,455 @@
+//! The API as its callers see it: real routes, real SQLite, a log in memory, no network.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
+use fastn_contract::activity::{ExecutionStatus, ExecutionUpdate};
+use fastn_domain::catalog::{AccessKey, ResourceKind, SealedSecret};
+use fastn_domain::event::{Command, ReplyTo};
+use fastn_domain::{AccountId, CustomerId, ExecutionId, Scope};
+use fastn_log::{Log, Topic};
+use fastn_server::api::{ActivityChange, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
+use fastn_store::{CatalogFeed, Expect, FeedOptions, ResourceWrite, SqliteOptions, SqliteStore, Store};
+use fastn_testkit::MemoryLog;
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+use tokio::sync::broadcast;
+use tower::ServiceExt as _;
+
+const KEY: &str = "fsk_test_account";
+const KEY_ACME: &str = "fsk_test_acme";
+const KEY_OTHER: &str = "fsk_test_other";
+
+struct Server {
+    app: Router,
+    log: Arc<dyn Log>,
+    activity: broadcast::Sender<Arc<ActivityChange>>,
+    _feed: CatalogFeed,
+    _directory: tempfile::TempDir,
+}
+
+async fn add_key(store: &dyn Store, account: &str, key: &str, customer: Option<&str>) {
+    let stored = AccessKey {
+        id: format!("key_{account}_{}", customer.unwrap_or("all")),
+        name: String::new(),
+        hash: fastn_store::hash_access_key(key),
+        customer: customer.map(|id| CustomerId::new(id).unwrap()),
+        expires: None,
+    };
+    let write = ResourceWrite {
+        kind: ResourceKind::AccessKey,
+        customer: None,
+        id: stored.id.clone(),
+        body: Some(serde_json::to_string(&stored).unwrap()),
+        expect: Expect::Any,
+    };
+    store.write(&AccountId::new(account).unwrap(), vec![write]).await.unwrap();
+}
+
+impl Server {
+    async fn start(outcome: RunOutcome) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> =
+            Arc::new(SqliteStore::open(directory.path(), SqliteOptions::default()).await.unwrap());
+        add_key(store.as_ref(), "acc_one", KEY, None).await;
+        add_key(store.as_ref(), "acc_one", KEY_ACME, Some("cus_acme")).await;
+        add_key(store.as_ref(), "acc_two", KEY_OTHER, None).await;
+        let (catalog, feed) = CatalogFeed::start(store.clone(), FeedOptions::default()).await.unwrap();
+        let log: Arc<dyn Log> = Arc::new(MemoryLog::new(4));
+        let (activity, _) = broadcast::channel(64);
+        let ports = Ports {
+            store,
+            log: log.clone(),
+            catalog: CatalogView(catalog),
+            compile: Arc::new(|source, _| match source.contains("BROKEN") {
+                true => Err(SourceError { message: "expected `)`".to_owned(), line: 3, column: 7 }),
+                false => Ok(()),
+            }),
+            seal: Arc::new(|_, _, _, version, _| {
+                Ok(SealedSecret { wrapped_key: "w".to_owned(), sealed: format!("sealed {version}") })
+            }),
+            await_run: Arc::new(move || {
+                let (reply_to, outcome) = (ReplyTo { node: "test".to_owned(), request: 1 }, outcome.clone());
+                RunTicket { reply_to, outcome: Box::pin(async { Some(Ok(outcome)) }) }
+            }),
+            activity: activity.clone(),
+            readiness: Arc::new(Vec::new),
+            metrics: Arc::new(String::new),
+            stopping: Default::default(),
+        };
+        let app = fastn_server::api::router(ports, Router::new());
+        Self { app, log, activity, _feed: feed, _directory: directory }
+    }
+
+    async fn completing() -> Self {
+        let output = Some("{\"sum\":3}".to_owned());
+        Self::start(RunOutcome { status: ExecutionStatus::Completed, output, error: None }).await
+    }
+
+    async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let response = self.app.clone().oneshot(request).await.unwrap();
+        let status = response.status();
+        if status.is_client_error() || status.is_server_error() {
+            assert_eq!(response.headers()["content-type"], "application/problem+json", "{status}");
+        }
+        let body = to_bytes(response.into_body(), 1 << 22).await.unwrap();
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        self.with(method, path, body, &[("x-fastn-access-key", KEY)]).await
+    }
+
+    async fn with(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> (StatusCode, Value) {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = match body {
+            Some(body) => {
+                request = request.header("content-type", "application/json");
+                Body::from(body.to_string())
+            }
+            None => Body::empty(),
+        };
+        self.send(request.body(body).unwrap()).await
+    }
+
+    async fn ready_to_run(&self, tier: &str) {
+        self.call("PUT", "/v1/customers/cus_acme", Some(json!({"id": "cus_acme"}))).await;
+        self.call("PUT", "/v1/workflows/add", Some(json!({"id": "add", "tier": tier}))).await;
+        self.call("POST", "/v1/workflows/add/versions", Some(json!({"source": "code"}))).await;
+    }
+
+    async fn events(&self, customer: &str) -> Vec<fastn_domain::event::EventRecord> {
+        let scope = Scope::parse("acc_one", customer).unwrap();
+        let partition = fastn_domain::partition::partition_of(&scope, self.log.partitions());
+        let records = self.log.read(Topic::Events, partition, 0, 100, 1 << 20).await.unwrap();
+        records.iter().map(|record| fastn_log::codec::decode_event(&record.value).unwrap()).collect()
+    }
+}
+
+fn operations() -> Vec<(String, String)> {
+    let document = fastn_server::api::document();
+    let paths = document["paths"].as_object().unwrap();
+    let all = paths.iter().flat_map(|(path, item)| {
+        item.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
+    });
+    all.collect()
+}
+
+/// What to send to an operation so that only the key decides.
+fn sample(path: &str) -> (String, Option<Value>) {
+    let url = path
+        .replace("{name}", "NAME")
+        .replace("{version}", "1")
+        .replace("{environment}", "test")
+        .replace("{key}", "k")
+        .replace(
+            "{id}",
+            if path.contains("executions") || path.contains("dead") { "exec_00000000000000000000000001" } else { "x" },
+        );
+    let body = match path {
+        "/v1/customers/{id}" => json!({"id": "x"}),
+        "/v1/workflows/{id}" => json!({"id": "x"}),
+        "/v1/workflows/{id}/versions" => json!({"source": "code"}),
+        "/v1/workflows/{id}/deployments/{environment}" => json!({"version": 1}),
+        "/v1/workflows/{id}/run" => json!({"input": {}}),
+        "/v1/triggers/{id}" => json!({"id": "x", "source": {"type": "webhook"}, "routes": [{"workflow": "w"}]}),
+        "/v1/secrets/{name}" => json!({"name": "NAME", "value": "v"}),
+        "/v1/env-configs/{environment}/{key}" => json!({"environment": "test", "key": "k", "value": 1}),
+        "/v1/executions/{id}/decisions" => json!({"step": "approval", "approved": true}),
+        _ => json!({}),
+    };
+    (url, Some(body))
+}
+
+/// Property: every operation of the document refuses a request without a key, except those of the system and webhooks.
+#[tokio::test]
+async fn nothing_is_open_by_accident() {
+    let server = Server::completing().await;
+    let mut tried = 0;
+    for (method, path) in operations() {
+        // The ingest role serves these two; its own tests hold them.
+        if !path.starts_with("/v1/")
+            || path.starts_with("/v1/webhooks")
+            || (method, path.as_str()) == ("POST".into(), "/v1/events")
+        {
+            continue;
+        }
+        let (url, body) = sample(&path);
+        let verb = operations().into_iter().find(|(_, known)| *known == path).unwrap().0;
+        let (status, problem) = server.with(&verb, &url, body, &[]).await;
+        assert_eq!((status, &problem["code"]), (StatusCode::UNAUTHORIZED, &json!("AUTH_INVALID")), "{verb} {path}");
+        tried += 1;
+    }
+    assert!(tried > 25, "{tried}");
+}
+
+/// Property: no operation shows or changes another account's objects, and a customer's key changes nothing of its account.
+#[tokio::test]
+async fn accounts_and_customers_are_apart() {
+    let server = Server::completing().await;
+    server.ready_to_run("instant").await;
+    for (kind, body) in [
+        ("customers/x", json!({"id": "x"})),
+        ("workflows/x", json!({"id": "x"})),
+        ("triggers/x", json!({"id": "x", "source": {"type": "webhook"}, "routes": [{"workflow": "w"}]})),
+        ("secrets/NAME", json!({"name": "NAME", "value": "v"})),
+    ] {
+        let (status, answer) = server.call("PUT", &format!("/v1/{kind}"), Some(body)).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+    }
+    for (method, path) in operations() {
+        if !path.starts_with("/v1/") || path.starts_with("/v1/webhooks") || path.contains("stream") {
+            continue;
+        }
+        let (url, body) = sample(&path);
+        let (status, answer) = server
+            .with(&method, &url, body, &[("x-fastn-access-key", KEY_OTHER), ("x-fastn-account-id", "acc_one")])
+            .await;
+        let refused = matches!(status, StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED);
+        assert!(refused, "{method} {path}: {status} {answer}");
+        let by_id = path.contains("{id}") || path.contains("{name}");
+        if by_id && method != "PUT" && !path.ends_with("/versions") {
+            let (url, body) = sample(&path);
+            let headers = [("x-fastn-access-key", KEY_OTHER), ("x-fastn-account-tenant-id", "cus_acme")];
+            let (status, answer) = server.with(&method, &url, body, &headers).await;
+            assert_eq!(status, StatusCode::NOT_FOUND, "{method} {path}: {answer}");
+        }
+    }
+    for (method, path) in [
+        ("PUT", "/v1/workflows/{id}"),
+        ("DELETE", "/v1/workflows/{id}"),
+        ("PUT", "/v1/secrets/{name}"),
+        ("PUT", "/v1/triggers/{id}"),
+    ] {
+        let (url, body) = sample(path);
+        let (status, answer) = server.with(method, &url, body, &[("x-fastn-access-key", KEY_ACME)]).await;
+        assert_eq!(status, StatusCode::FORBIDDEN, "{method} {path}: {answer}");
+    }
+    let (status, answer) =
+        server.with("PUT", "/v1/triggers/x", sample("/v1/triggers/{id}").1, &[("x-fastn-access-key", KEY_OTHER)]).await;
+    assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("CONFLICT")));
+}
+
+/// Property: a change with an old revision is refused and changes nothing; lists page through everything once.
+#[tokio::test]
+async fn optimistic_lock_and_pages() {
+    let server = Server::completing().await;
+    for n in 0..5 {
+        server.call("PUT", &format!("/v1/customers/c{n}"), Some(json!({"id": format!("c{n}")}))).await;
+    }
+    let body = Some(json!({"id": "c1", "name": "new"}));
+    let (status, answer) = server.call("PUT", "/v1/customers/c1", body.clone()).await;
+    assert_eq!((status, &answer["revision"]), (StatusCode::OK, &json!(2)));
+    let stale = [("x-fastn-access-key", KEY), ("if-match", "\"1\"")];
+    let (status, _) = server.with("PUT", "/v1/customers/c1", Some(json!({"id": "c1", "name": "old"})), &stale).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert_eq!(server.call("GET", "/v1/customers/c1", None).await.1["name"], "new");
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = server.call("GET", &format!("/v1/customers?limit=2{cursor}"), None).await;
+        seen.extend(page["items"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        match page["nextCursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["c0", "c1", "c2", "c3", "c4"]);
+}
+
+/// Property: the same idempotency key does a write once and answers it the same; with another request it is a conflict.
+#[tokio::test]
+async fn idempotency_keys() {
+    let server = Server::completing().await;
+    server.ready_to_run("standard").await;
+    let headers = [("x-fastn-access-key", KEY), ("x-fastn-account-tenant-id", "cus_acme"), ("idempotency-key", "k1")];
+    let run = |input: i32| server.with("POST", "/v1/workflows/add/run", Some(json!({"input": input})), &headers);
+    let (first, again) = (run(1).await, run(1).await);
+    assert_eq!(first.0, StatusCode::ACCEPTED);
+    assert_eq!(first, again);
+    assert_eq!(server.events("cus_acme").await.len(), 1);
+    assert_eq!(run(2).await.0, StatusCode::CONFLICT);
+    assert_eq!(server.events("cus_acme").await.len(), 1);
+}
+
+/// Property: an Instant run answers with its result, a failed one with its code and execution; nothing published, nothing run.
+#[tokio::test]
+async fn runs_answer() {
+    let server = Server::completing().await;
+    let headers = [("x-fastn-access-key", KEY), ("x-fastn-account-tenant-id", "cus_acme")];
+    let run = || server.with("POST", "/v1/workflows/add/run", Some(json!({"input": {"a": 1}})), &headers);
+    assert_eq!(run().await.0, StatusCode::NOT_FOUND);
+    server.call("PUT", "/v1/customers/cus_acme", Some(json!({"id": "cus_acme"}))).await;
+    server.call("PUT", "/v1/workflows/add", Some(json!({"id": "add", "tier": "instant"}))).await;
+    assert_eq!(run().await.1["code"], "WORKFLOW_NOT_PUBLISHED");
+    server.call("POST", "/v1/workflows/add/versions", Some(json!({"source": "code"}))).await;
+    let (status, answer) = run().await;
+    assert_eq!((status, &answer["output"]), (StatusCode::OK, &json!({"sum": 3})));
+    assert!(answer["executionId"].as_str().unwrap().parse::<ExecutionId>().is_ok());
+    assert_eq!(&*server.events("cus_acme").await[0].data, "{\"a\":1}");
+
+    let failing = Server::start(RunOutcome { status: ExecutionStatus::Failed, output: None, error: None }).await;
+    failing.ready_to_run("instant").await;
+    let (status, problem) = failing.with("POST", "/v1/workflows/add/run", Some(json!({"input": 1})), &headers).await;
+    assert_eq!((status, &problem["code"]), (StatusCode::INTERNAL_SERVER_ERROR, &json!("WF-EXEC-FAILED")));
+    assert!(problem["executionId"].is_string());
+}
+
+/// Property: broken code is refused with line and column; the same code makes no second version.
+#[tokio::test]
+async fn publishing() {
+    let server = Server::completing().await;
+    let publish =
+        |source: &'static str| server.call("POST", "/v1/workflows/w/versions", Some(json!({"source": source})));
+    let (status, problem) = publish("BROKEN").await;
+    assert_eq!((status, &problem["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("WORKFLOW_INVALID")));
+    assert!(problem["detail"].as_str().unwrap().contains("w.ts:3:7"), "{problem}");
+    assert_eq!(problem["errors"][0]["path"], "source");
+    assert_eq!(publish("one").await.0, StatusCode::CREATED);
+    let (status, same) = publish("one").await;
+    assert_eq!((status, &same["version"]), (StatusCode::OK, &json!(1)));
+    assert_eq!(publish("two").await.1["version"], 2);
+    let (_, list) = server.call("GET", "/v1/workflows/w/versions", None).await;
+    assert_eq!(
+        list["items"].as_array().unwrap().iter().map(|v| v["version"].as_u64().unwrap()).collect::<Vec<_>>(),
+        [2, 1]
+    );
+    let (status, _) = server.call("PUT", "/v1/workflows/w/deployments/live", Some(json!({"version": 3}))).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let (status, _) = server.call("PUT", "/v1/workflows/w/deployments/live", Some(json!({"version": 1}))).await;
+    assert_eq!(status, StatusCode::CREATED);
+}
+
+/// Property: a secret's value is never shown, and each write is a version.
+#[tokio::test]
+async fn secrets_stay_secret() {
+    let server = Server::completing().await;
+    let put =
+        |value: &'static str| server.call("PUT", "/v1/secrets/TOKEN", Some(json!({"name": "TOKEN", "value": value})));
+    assert_eq!(put("hush-1").await.1["version"], 1);
+    assert_eq!(put("hush-2").await.1["version"], 2);
+    let (_, list) = server.call("GET", "/v1/secrets", None).await;
+    assert!(!list.to_string().contains("hush") && !list.to_string().contains("sealed"), "{list}");
+    let (status, _) = server.call("PUT", "/v1/secrets/token", Some(json!({"name": "token", "value": "x"}))).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+}
+
+/// Property: what cannot be read is refused with the part that is wrong, and the right status.
+#[tokio::test]
+async fn bad_input_says_why() {
+    let server = Server::completing().await;
+    let raw = |kind: &str, body: &[u8]| {
+        Request::put("/v1/customers/x")
+            .header("x-fastn-access-key", KEY)
+            .header("content-type", kind)
+            .body(Body::from(body.to_vec()))
+            .unwrap()
+    };
+    let cases: [(&str, Vec<u8>, u16, &str); 6] = [
+        ("application/json", b"{".to_vec(), 400, "body"),
+        ("application/json", b"{\"id\":\"x\",\"nope\":1}".to_vec(), 400, "nope"),
+        ("application/json", b"{\"id\":\"x\",\"name\":7}".to_vec(), 400, "name"),
+        ("application/json", vec![b'"', 0xff, b'"'], 400, "body"),
+        ("text/plain", b"{}".to_vec(), 415, ""),
+        ("application/json", vec![b' '; 3 << 20], 413, ""),
+    ];
+    for (kind, body, expected, path) in cases {
+        let (status, problem) = server.send(raw(kind, &body)).await;
+        assert_eq!(status.as_u16(), expected, "{problem}");
+        if !path.is_empty() {
+            assert_eq!(problem["errors"][0]["path"], path, "{problem}");
+        }
+    }
+    for (path, expected) in [
+        ("/v1/customers?limit=0", 400),
+        ("/v1/customers?nope=1", 400),
+        ("/v1/customers/a%20b", 400),
+        ("/v1/executions?since=yesterday", 400),
+        ("/v1/executions/nope", 404),
+        ("/v1/nope", 404),
+    ] {
+        assert_eq!(server.call("GET", path, None).await.0.as_u16(), expected, "{path}");
+    }
+    assert_eq!(server.call("DELETE", "/v1/customers", None).await.0, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+/// Property: a command is an event of the customer that the processor decodes; what has no execution gets none.
+#[tokio::test]
+async fn commands_need_their_execution() {
+    let server = Server::completing().await;
+    let (status, _) = server.call("POST", "/v1/executions/exec_00000000000000000000000001/cancel", None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    let command = Command::Cancel { execution: ExecutionId(1) };
+    let text = serde_json::to_string(&command).unwrap();
+    assert_eq!(serde_json::from_str::<Command>(&text).unwrap(), command);
+}
+
+/// Property: a follower sees its account's changes live, numbered, and no other's; one that comes back goes on.
+#[tokio::test]
+async fn live_updates() {
+    let server = Server::completing().await;
+    let follow = |last: Option<String>| {
+        let mut request = Request::get("/v1/executions/stream").header("x-fastn-access-key", KEY);
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        server.app.clone().oneshot(request.body(Body::empty()).unwrap())
+    };
+    let tell = |account: &str, id: &str| {
+        let execution = ExecutionUpdate {
+            id: id.to_owned(),
+            customer: "cus_acme".to_owned(),
+            workflow: None,
+            trigger: None,
+            status: ExecutionStatus::Completed,
+            attempt: 1,
+            at: String::new(),
+            duration_ms: None,
+            step_count: None,
+            error: None,
+        };
+        let scope = Scope::parse(account, "cus_acme").unwrap();
+        server.activity.send(Arc::new(ActivityChange { scope, execution })).unwrap();
+    };
+    let mut body = follow(None).await.unwrap().into_body().into_data_stream();
+    tell("acc_two", "exec_theirs");
+    tell("acc_one", "exec_first");
+    let chunk = String::from_utf8(body.next().await.unwrap().unwrap().to_vec()).unwrap();
+    assert!(chunk.contains("event: execution") && chunk.contains("exec_first"), "{chunk}");
+    let last = chunk.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    drop(body);
+    tell("acc_one", "exec_second");
+    let deadline = std::time::Duration::from_secs(20);
+    let mut body = follow(Some(last)).await.unwrap().into_body().into_data_stream();
+    let chunk = tokio::time::timeout(deadline, body.next()).await.unwrap().unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&chunk).contains("exec_second"));
+    let mut body = follow(Some("1-1".to_owned())).await.unwrap().into_body().into_data_stream();
+    let chunk = body.next().await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&chunk).contains("event: reset"));
+}
+
+/// Property: the document is OpenAPI 3.1, every operation has an id, a summary and problem answers, and no id is twice.
+#[test]
+fn the_document_is_whole() {
+    let document = fastn_server::api::document();
+    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+    let mut ids = std::collections::BTreeSet::new();
+    for item in document["paths"].as_object().unwrap().values() {
+        for operation in item.as_object().unwrap().values() {
+            let id = operation["operationId"].as_str().unwrap();
+            assert!(ids.insert(id.to_owned()), "{id} is twice");
+            assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{id}");
+            assert!(operation["responses"]["500"]["content"]["application/problem+json"].is_object(), "{id}");
+        }
+    }
+}

@@ -211,6 +211,13 @@ async fn serve(file: Option<PathBuf>, layer: Layer) -> anyhow::Result<()> {
     tracing::info!(config = %serde_json::to_string(&config)?, "the effective configuration");
     let node = crate::wiring::Node::start(&config, axum::Router::new()).await?;
     tracing::info!(address = %node.address, "fastn listens on {}", node.address);
+    tracing::info!(
+        account = config.account,
+        file = %crate::wiring::key_file(&config.data).display(),
+        "the access key of {} lies in {}, readable by this user only",
+        config.account,
+        crate::wiring::key_file(&config.data).display()
+    );
     stop_signal().await?;
     tracing::info!("stopping");
     node.stop().await.context("stop the node")

@@ -114,9 +114,7 @@ impl ServeConfig {
             bail!("partitions must be 1 to 1024, got {}", config.partitions);
         }
         config.log_directory()?;
-        if config.store.strip_prefix("sqlite:").is_none_or(str::is_empty) {
-            bail!("store {:?} is not understood; this program takes sqlite:DIR", config.store);
-        }
+        config.store_directory()?;
         Ok(config)
     }
 
@@ -124,7 +122,21 @@ impl ServeConfig {
     pub(crate) fn log_directory(&self) -> anyhow::Result<PathBuf> {
         match self.log.strip_prefix("file:") {
             Some(directory) if !directory.is_empty() => Ok(PathBuf::from(directory)),
-            _ => bail!("log {:?} is not understood; this program takes file:DIR", self.log),
+            _ => bail!(
+                "log {:?} is not one of this version, which takes file:DIR; Kafka comes with the cluster version",
+                self.log
+            ),
+        }
+    }
+
+    /// Where the databases of the store lie.
+    pub(crate) fn store_directory(&self) -> anyhow::Result<PathBuf> {
+        match self.store.strip_prefix("sqlite:") {
+            Some(directory) if !directory.is_empty() => Ok(PathBuf::from(directory)),
+            // The URL is not repeated: one of PostgreSQL holds a password.
+            _ => bail!(
+                "the store is not one of this version, which takes sqlite:DIR; PostgreSQL comes with the cluster version"
+            ),
         }
     }
 }
@@ -133,7 +145,8 @@ impl ServeConfig {
 mod tests {
     use super::*;
 
-    /// Property: a flag wins over the file, the file over the default, and an unknown key is refused with its name.
+    /// Property: a flag wins over the file, the file over the default; an unknown key is refused with its name, and a
+    /// back end of another version without its password.
     #[test]
     fn layers_are_in_order() {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -142,6 +155,9 @@ mod tests {
         let config = ServeConfig::of(flags, Some(file.path()), false).unwrap();
         assert_eq!((config.partitions, config.account.as_str()), (4, "acc_flag"));
         assert_eq!(config.listen.to_string(), LISTEN_DEFAULT);
+        let store = Some("postgres://fastn:hidden@db/fastn".to_owned());
+        let refused = ServeConfig::of(Layer { store, ..Layer::default() }, None, false).unwrap_err().to_string();
+        assert!(refused.contains("cluster version") && !refused.contains("hidden"), "{refused}");
         std::fs::write(file.path(), "partitoins: 4\n").unwrap();
         let error = ServeConfig::of(Layer::default(), Some(file.path()), false).unwrap_err();
         assert!(error.to_string().contains("partitoins"), "{error}");

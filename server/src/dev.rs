@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
+use fastn_sdk::contract::resource::{Customer, CustomerStatus};
 use fastn_sdk::{Fastn, FileConfig};
 
 use crate::cli::style::Style;
@@ -18,11 +19,18 @@ mod terminal;
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// The account when the project names none.
 const ACCOUNT_DEFAULT: &str = "acc_demo";
+/// The customer when the project names none.
+const CUSTOMER_DEFAULT: &str = "cus_demo";
 
 /// Runs until the process is asked to stop.
 pub(crate) async fn run(directory: PathBuf, mut flags: Layer) -> anyhow::Result<()> {
     let style = Style::detect();
-    let project = Project::read(&directory)?;
+    // Before it is read, so that no change in between goes unseen.
+    let known = project::stamps(&directory);
+    let mut project = Project::read(&directory)?;
+    if project.manifest.customers.is_empty() {
+        project.manifest.customers.push(demo_customer());
+    }
     let data = flags.data.take().unwrap_or_else(|| directory.join(".fastn"));
     flags.data = Some(data.clone());
     flags.account = flags.account.or(project.manifest.account.clone()).or(Some(ACCOUNT_DEFAULT.to_owned()));
@@ -37,19 +45,32 @@ pub(crate) async fn run(directory: PathBuf, mut flags: Layer) -> anyhow::Result<
         account: Some(config.account.clone()),
         customer: None,
     };
+    project::write_types(&directory)?;
     write_private(&data.join("config.json"), &serde_json::to_string_pretty(&file)?)?;
     let fastn = Fastn::builder().url(&url).access_key(&node.access_key).account(&config.account).build()?;
     let applied = project::apply(&fastn, &project).await;
-    terminal::welcome(style, &url, &node.access_key, &config, &project);
+    terminal::welcome(&terminal::Welcome {
+        style,
+        url: &url,
+        key: &node.access_key,
+        config: &config,
+        project: &project,
+        directory: &directory,
+    });
     tell(style, &applied);
 
-    let watcher = tokio::spawn(watch(style, directory.clone(), fastn));
+    let watcher = tokio::spawn(watch(style, directory.clone(), fastn, known));
     let shower = tokio::spawn(terminal::show(style, node.activity()));
     crate::cli::stop_signal().await?;
     println!("{}", style.dim("stopping …"));
     watcher.abort();
     shower.abort();
     node.stop().await.context("stop the node")
+}
+
+fn demo_customer() -> Customer {
+    let (id, name) = (CUSTOMER_DEFAULT.to_owned(), "Demo".to_owned());
+    Customer { id, name, status: CustomerStatus::default(), concurrency: None, weight: None }
 }
 
 fn tell(style: Style, applied: &Applied) {
@@ -62,8 +83,7 @@ fn tell(style: Style, applied: &Applied) {
 }
 
 /// Applies the project again when a file changed. What is refused is told, and the old version goes on.
-async fn watch(style: Style, directory: PathBuf, fastn: Fastn) {
-    let mut known = project::stamps(&directory);
+async fn watch(style: Style, directory: PathBuf, fastn: Fastn, mut known: project::Stamps) {
     loop {
         tokio::time::sleep(WATCH_EVERY).await;
         let seen = project::stamps(&directory);

@@ -140,9 +140,28 @@ impl Applied {
     }
 }
 
+/// What an editor needs to complete and check workflows: the declarations of the runtime, and a `tsconfig.json` that
+/// names them, unless the project has one.
+pub(crate) fn write_types(directory: &Path) -> anyhow::Result<()> {
+    const TSCONFIG: &str = include_str!("project/tsconfig.json");
+    let types = directory.join(".fastn/types");
+    std::fs::create_dir_all(&types).with_context(|| format!("make {}", types.display()))?;
+    let declarations = types.join("fastn.d.ts");
+    std::fs::write(&declarations, fastn_pipeline::runtime::TYPES)
+        .with_context(|| format!("write {}", declarations.display()))?;
+    let config = directory.join("tsconfig.json");
+    if !config.exists() {
+        std::fs::write(&config, TSCONFIG).with_context(|| format!("write {}", config.display()))?;
+    }
+    Ok(())
+}
+
+/// The files of a project and their times of change.
+pub(crate) type Stamps = BTreeMap<PathBuf, SystemTime>;
+
 /// When each file of the project was last changed.
-pub(crate) fn stamps(directory: &Path) -> BTreeMap<PathBuf, SystemTime> {
-    let mut stamps = BTreeMap::new();
+pub(crate) fn stamps(directory: &Path) -> Stamps {
+    let mut stamps = Stamps::new();
     let mut look = |path: PathBuf| {
         if let Ok(changed) = path.metadata().and_then(|data| data.modified()) {
             stamps.insert(path, changed);

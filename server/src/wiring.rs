@@ -18,7 +18,7 @@ use fastn_pipeline::projector::{self, Projector, ProjectorOptions, Retention, Re
 use fastn_store::{
     CatalogFeed, Expect, FeedOptions, MasterKey, ResourceWrite, SqliteOptions, SqliteStore, Store, Vault,
 };
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
@@ -33,6 +33,12 @@ use crate::config::ServeConfig;
 const CHANGES_QUEUE_MAX: usize = 8_192;
 /// How often the log is looked at for what can be freed.
 const TRIM_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
+/// How often samples of histograms are folded into their buckets.
+const FOLD_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+/// Upper ends of the buckets of durations: from a turn of a sandbox to a slow endpoint.
+const SECONDS_BUCKETS: &[f64] = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
 
 /// A node: log, store, roles and server, running.
 pub(crate) struct Node {
@@ -57,7 +63,7 @@ impl Node {
             .with_context(|| format!("make the data directory {}", config.data.display()))?;
         let metrics = metrics_recorder()?;
         let log = open_log(config).await?;
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.data, SqliteOptions::default()).await?);
+        let store = open_store(config).await?;
         let master = MasterKey::read_or_create(&config.data.join("master.key"))?;
         let (vault, seed_key) = (Arc::new(Vault::new(&master)), master.derive("fastn 2026 execution seeds"));
         let account = AccountId::new(&config.account)?;
@@ -234,13 +240,29 @@ pub(crate) async fn open_log(config: &ServeConfig) -> anyhow::Result<Arc<dyn Log
     Ok(Arc::new(log))
 }
 
-/// Opens the store in the data directory.
-pub(crate) async fn open_store(data: &Path) -> anyhow::Result<Arc<dyn Store>> {
-    Ok(Arc::new(SqliteStore::open(data, SqliteOptions::default()).await?))
+/// Opens the store.
+pub(crate) async fn open_store(config: &ServeConfig) -> anyhow::Result<Arc<dyn Store>> {
+    let directory = config.store_directory()?;
+    std::fs::create_dir_all(&directory).with_context(|| format!("make the directory {}", directory.display()))?;
+    Ok(Arc::new(SqliteStore::open(&directory, SqliteOptions::default()).await?))
 }
 
+/// The recorder behind `/metrics`. Its samples are folded on a timer: left to the scraper, they would pile up in memory
+/// on a node that nobody scrapes.
 fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
-    PrometheusBuilder::new().install_recorder().context("install the metrics recorder")
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS_BUCKETS)
+        .and_then(PrometheusBuilder::install_recorder)
+        .context("install the metrics recorder")?;
+    let folded = recorder.clone();
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(FOLD_EVERY);
+        loop {
+            ticks.tick().await;
+            folded.run_upkeep();
+        }
+    });
+    Ok(recorder)
 }
 
 fn compile(source: &str, file: &str) -> Result<(), SourceError> {
@@ -310,7 +332,8 @@ async fn ensure_key(store: &dyn Store, account: &AccountId, config: &ServeConfig
     Ok(key)
 }
 
-fn key_file(data: &Path) -> PathBuf {
+/// Where the key in the clear lies.
+pub(crate) fn key_file(data: &Path) -> PathBuf {
     data.join("access.key")
 }
 

@@ -24,7 +24,10 @@ pub struct Server {
 }
 
 /// The binary beside the test's own: `cargo build --bin fastn` puts it there, which `make test` does first.
-fn binary() -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// It is not there.
+pub fn binary() -> anyhow::Result<PathBuf> {
     let test = std::env::current_exe()?;
     let folder = test.parent().and_then(|deps| deps.parent()).context("find the folder of the build")?;
     let binary = folder.join("fastn");

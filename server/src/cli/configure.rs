@@ -151,15 +151,7 @@ pub(crate) async fn secret(command: SecretCommand) -> anyhow::Result<()> {
 }
 
 pub(crate) fn types(directory: &Path) -> anyhow::Result<()> {
-    const TSCONFIG: &str = "{\n  \"compilerOptions\": {\n    \"target\": \"es2022\",\n    \"module\": \"es2022\",\n    \
-        \"lib\": [\"es2022\"],\n    \"strict\": true,\n    \"noEmit\": true,\n    \"types\": []\n  },\n  \
-        \"include\": [\"fastn.d.ts\", \"workflows/**/*.ts\"]\n}\n";
-    std::fs::write(directory.join("fastn.d.ts"), fastn_pipeline::runtime::TYPES)
-        .with_context(|| format!("write into {}", directory.display()))?;
-    let config = directory.join("tsconfig.json");
-    if !config.exists() {
-        std::fs::write(&config, TSCONFIG).with_context(|| format!("write {}", config.display()))?;
-    }
-    println!("wrote fastn.d.ts into {}", directory.display());
+    crate::project::write_types(directory)?;
+    println!("wrote .fastn/types/fastn.d.ts into {}", directory.display());
     Ok(())
 }

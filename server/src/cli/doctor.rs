@@ -128,7 +128,7 @@ async fn log(config: &ServeConfig) -> anyhow::Result<String> {
 }
 
 async fn store(config: &ServeConfig) -> anyhow::Result<String> {
-    let store = wiring::open_store(&config.data).await?;
+    let store = wiring::open_store(config).await?;
     let (mut after, mut rows, mut catalog) = (0, 0, Catalog::default());
     loop {
         let page = store.changes(after, 1_000).await?;
@@ -151,7 +151,7 @@ pub(crate) async fn rebuild(layer: Layer) -> anyhow::Result<()> {
         bail!("there is no data directory {}; name it with --data", config.data.display());
     }
     let log = wiring::open_log(&config).await.context("open the log; a node that runs must be stopped first")?;
-    let store = wiring::open_store(&config.data).await?;
+    let store = wiring::open_store(&config).await?;
     let bar = indicatif::ProgressBar::no_length().with_style(
         indicatif::ProgressStyle::with_template("rebuild {wide_bar} {pos}/{len} records, {eta} left")
             .context("the bar's template")?,

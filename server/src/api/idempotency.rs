@@ -60,7 +60,7 @@ pub(crate) async fn repeat_safely(State(api): State<Api>, mut request: Request, 
 }
 
 fn key_of(request: &Request) -> ApiResult<Option<String>> {
-    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+    if !matches!(*request.method(), Method::POST | Method::PUT | Method::DELETE) {
         return Ok(None);
     }
     let Some(value) = request.headers().get(HEADER_IDEMPOTENCY_KEY) else { return Ok(None) };

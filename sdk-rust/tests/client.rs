@@ -1,5 +1,7 @@
 //! The client against a server that answers as it is told: retries, waits, errors, pages, live updates.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,7 +22,9 @@ struct Seen {
     body: Bytes,
 }
 
-type Script = Arc<Mutex<Vec<(u16, Vec<(&'static str, &'static str)>, String)>>>;
+/// Status, headers and body of one answer.
+type Scripted<B> = (u16, Vec<(&'static str, &'static str)>, B);
+type Script = Arc<Mutex<Vec<Scripted<String>>>>;
 
 #[derive(Clone)]
 struct Server {
@@ -41,7 +45,7 @@ async fn answer(State(server): State<Server>, request: Request) -> Response {
     response
 }
 
-async fn server(script: Vec<(u16, Vec<(&'static str, &'static str)>, Value)>) -> (Fastn, Server) {
+async fn server(script: Vec<Scripted<Value>>) -> (Fastn, Server) {
     let script = script.into_iter().map(|(status, headers, body)| (status, headers, body.to_string())).collect();
     let server = Server { script: Arc::new(Mutex::new(script)), seen: Arc::default() };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

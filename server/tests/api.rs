@@ -1,5 +1,7 @@
 //! The API as its callers see it: real routes, real SQLite, a log in memory, no network.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -453,4 +455,15 @@ fn the_document_is_whole() {
             assert!(operation["responses"]["500"]["content"]["application/problem+json"].is_object(), "{id}");
         }
     }
+}
+
+/// Property: a method that a path does not have is refused as such, whatever its idempotency key was used for.
+#[tokio::test]
+async fn wrong_methods_with_a_used_key() {
+    let server = Server::completing().await;
+    let headers = [("x-fastn-access-key", KEY), ("idempotency-key", "k")];
+    let body = Some(json!({"id": "a"}));
+    assert_eq!(server.with("PUT", "/v1/customers/a", body.clone(), &headers).await.0, StatusCode::CREATED);
+    assert_eq!(server.with("PUT", "/v1/customers/b", body.clone(), &headers).await.0, StatusCode::CONFLICT);
+    assert_eq!(server.with("POST", "/v1/customers/b", body, &headers).await.0, StatusCode::METHOD_NOT_ALLOWED);
 }

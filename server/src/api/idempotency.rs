@@ -4,11 +4,11 @@
 //! first is still under way wait for it. A crash between the effect and the keeping is covered below this layer: runs,
 //! replays and commands derive their event's id from the key, and every other write is a `PUT` or `DELETE`.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -45,6 +45,15 @@ impl InFlight {
     }
 }
 
+/// The writes that there are, as `POST /v1/…`: a key on any other request means nothing, the router refuses it.
+static WRITES: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let document = super::document();
+    let paths = document["paths"].as_object().into_iter().flatten();
+    let operations =
+        paths.flat_map(|(path, item)| item.as_object().into_iter().flatten().map(move |(verb, _)| (path, verb)));
+    operations.map(|(path, verb)| format!("{} {path}", verb.to_uppercase())).collect()
+});
+
 /// The layer.
 pub(crate) async fn repeat_safely(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let key = match key_of(&request) {
@@ -60,7 +69,9 @@ pub(crate) async fn repeat_safely(State(api): State<Api>, mut request: Request, 
 }
 
 fn key_of(request: &Request) -> ApiResult<Option<String>> {
-    if matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let known = || WRITES.contains(&format!("{} {route}", request.method()));
+    if !matches!(*request.method(), Method::POST | Method::PUT | Method::DELETE) || !known() {
         return Ok(None);
     }
     let Some(value) = request.headers().get(HEADER_IDEMPOTENCY_KEY) else { return Ok(None) };

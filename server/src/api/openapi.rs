@@ -15,7 +15,7 @@ const ID_PATTERN: &str = "^[A-Za-z0-9_.:@-]{1,128}$";
     info(
         title = "fastn API",
         description = "Configuration, activity, runs and replay of one fastn server. Send the access key in \
-            `x-fastn-access-key`; name the customer in `x-fastn-account-tenant-id` to act for one customer. Errors are \
+            `x-fastn-access-key`, optionally with its account in `x-fastn-account-id`; name the customer in `x-fastn-account-tenant-id` to act for one customer. Errors are \
             RFC 9457 problem details; each code has a page under `/errors/`.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
@@ -104,6 +104,9 @@ fn visit(value: &mut Value, change: &mut impl FnMut(&mut Value)) {
 
 /// Limits that the handlers check and that the derives do not know.
 fn mend_schemas(schemas: &mut Map<String, Value>) {
+    // The derive does not see names that a macro gives.
+    let codes: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+    schemas["ErrorCode"]["enum"] = json!(codes);
     let mut limit = |schema: &str, field: &str, limits: Value| {
         let Some(property) = schemas.get_mut(schema).and_then(|schema| schema["properties"].get_mut(field)) else {
             return;
@@ -202,7 +205,7 @@ fn add_parameters(path: &str, method: &str, operation: &mut Value, protected: bo
         list.push(json!({"name": name, "in": "header", "description": description, "required": false,
             "schema": schema}));
     };
-    header("x-fastn-account-id", "The account; the key's own when absent", json!({"type": "string"}));
+    // `x-fastn-account-id` is told in the head of the document: it can only repeat what the key says.
     let customer = json!({"type": "string", "pattern": ID_PATTERN});
     header("x-fastn-account-tenant-id", "The one customer to act for", customer);
     if method != "get" {

@@ -84,7 +84,7 @@ mod tests {
     fn every_code_has_its_page() {
         assert_eq!(ERROR_PAGES.len(), ErrorCode::ALL.len());
         for code in ErrorCode::ALL {
-            let (_, text) = ERROR_PAGES.iter().find(|(known, _)| *known == code.as_str()).expect(code.as_str());
+            let (_, text) = ERROR_PAGES.iter().find(|(known, _)| *known == code.as_str()).unwrap();
             assert!(text.starts_with(&format!("# {}", code.as_str())), "{}", code.as_str());
             assert!(text.contains("## What to do"), "{}", code.as_str());
             assert!(text.contains(&format!("HTTP status {}", code.status())), "{}", code.as_str());

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// Where a node listens when nothing says otherwise.
 pub(crate) const LISTEN_DEFAULT: &str = "127.0.0.1:7400";
 
+/// What a node in service logs: the storage engine's own account of its work helps nobody who runs it.
+const LOG_LEVEL_DEFAULT: &str = "info,fjall=warn,lsm_tree=warn";
+
 /// The effective configuration.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct ServeConfig {
@@ -106,7 +109,7 @@ impl ServeConfig {
             log_bytes_max: layer.log_bytes_max.unwrap_or(4 << 30),
             account: layer.account.unwrap_or_else(|| "acc_default".to_owned()),
             allow_private_addresses: layer.allow_private_addresses.unwrap_or(dev),
-            log_level: layer.log_level.unwrap_or_else(|| (if dev { "warn" } else { "info" }).to_owned()),
+            log_level: layer.log_level.unwrap_or_else(|| (if dev { "warn" } else { LOG_LEVEL_DEFAULT }).to_owned()),
             data,
             dev,
         };

@@ -268,3 +268,44 @@ export default async function (ctx: any) {
     assert!(world.catalog.receiver_count() > 0);
     world.pipeline.stop().await;
 }
+
+/// Property: an event that no route takes does not use up its deduplication key: a later one with the key that a route
+/// takes still runs, and only the one after that is a duplicate.
+#[tokio::test]
+async fn an_unmatched_event_keeps_no_deduplication_key() {
+    let world = start(Arc::new(MemoryLog::new(1)), &[("echo", "", "export default async (ctx) => ctx.input.n")]).await;
+    let trigger = r#"{"id":"t","source":{"type":"event","types":["thing.*"]},"deduplicationKey":"key",
+        "routes":[{"workflow":"echo","filter":{"path":"$type","op":"eq","value":"thing.opened"}}]}"#;
+    let (catalog, errors) = world.catalog.borrow().with(&[row(ResourceKind::Trigger, "t", 4, trigger.to_owned())]);
+    assert!(errors.is_empty(), "{errors:?}");
+    world.catalog.send_replace(Arc::new(catalog));
+    let began = Instant::now();
+    while !world.pipeline.ready() {
+        assert!(began.elapsed() < DEADLINE, "the partition does not become ready");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for (n, kind) in [(1, "thing.commented"), (2, "thing.opened"), (3, "thing.opened")] {
+        let event = EventRecord {
+            id: EventId::new(&format!("e{n}")).unwrap(),
+            source: "test".to_owned(),
+            kind: kind.to_owned(),
+            subject: None,
+            time: System.now(),
+            scope: world.scope.clone(),
+            origin: Origin::Api,
+            trigger: None,
+            workflow: None,
+            environment: None,
+            headers: Vec::new(),
+            data: Arc::from(format!(r#"{{"key":"same","n":{n}}}"#)),
+            reply_to: None,
+            traceparent: None,
+        };
+        world.append(event).await;
+    }
+    // A run behind them in the same partition: when it has ended, they are all admitted.
+    world.run("echo", "last", r#"{"n":9}"#).await;
+    let mut outputs: Vec<_> = world.wait_finished(2).await.into_iter().filter_map(|end| end.output).collect();
+    outputs.sort();
+    assert_eq!(outputs, ["2", "9"]);
+}

@@ -102,7 +102,8 @@ impl Claiming<'_> {
                     return Ok(None);
                 }
                 // A record of a writer whose claim lies before `recover_from`, where this checkpoint's writer did not see it.
-                let unclaimed = record.epoch() > reading.recovery.claimed() && !matches!(record, JournalRecord::Claim(_));
+                let unclaimed =
+                    record.epoch() > reading.recovery.claimed() && !matches!(record, JournalRecord::Claim(_));
                 if checkpoint.is_some() && unclaimed {
                     return Ok(None);
                 }

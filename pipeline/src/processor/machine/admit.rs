@@ -224,14 +224,12 @@ impl Machine {
             return;
         }
         let key = trigger.deduplication_key.as_ref().and_then(|path| path.find(data.get()));
-        if let Some(value) = key {
-            let hash = route::trigger_hash(&event.scope, &trigger.id, &value.to_string());
-            if self.dedup.contains(hash) {
-                found.duplicate = true;
-                return;
-            }
-            found.dedup.push(hash);
+        let hash = key.map(|value| route::trigger_hash(&event.scope, &trigger.id, &value.to_string()));
+        if hash.is_some_and(|hash| self.dedup.contains(hash)) {
+            found.duplicate = true;
+            return;
         }
+        let before = found.executions.len();
         for (at, way) in trigger.routes.iter().enumerate() {
             if way.filter.as_ref().is_some_and(|filter| !filter.matches(&data.subject())) {
                 continue;
@@ -245,6 +243,10 @@ impl Machine {
                     found.refused.get_or_insert(reason);
                 }
             }
+        }
+        // An event that no route took must not make a later one with the same key, which a route would take, a duplicate.
+        if found.executions.len() > before {
+            found.dedup.extend(hash);
         }
     }
 

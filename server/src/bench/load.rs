@@ -143,7 +143,7 @@ impl Sender {
             }
             place.forget();
             if self.rate > 0 {
-                let due = Duration::from_micros(number * 1_000_000 / self.rate);
+                let due = Duration::from_secs_f64(number as f64 / self.rate as f64);
                 tokio::time::sleep_until((self.began + due).into()).await;
             }
             let id = format!("{}-{number}", self.run);

@@ -1,5 +1,7 @@
 //! The processor with real sandboxes, real HTTP and a log in memory.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "what fails here fails a test")]
+
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -308,4 +310,26 @@ async fn an_unmatched_event_keeps_no_deduplication_key() {
     let mut outputs: Vec<_> = world.wait_finished(2).await.into_iter().filter_map(|end| end.output).collect();
     outputs.sort();
     assert_eq!(outputs, ["2", "9"]);
+}
+
+/// Property: a call that a workflow makes and does not await goes out all the same, before the execution ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_nobody_awaits_go_out() {
+    let source = r#"
+export default async function (ctx: any) {
+  fetch(ctx.input.url, { method: "POST", body: "forgotten" });
+  ctx.emit({ type: "left.behind" });
+  return "done";
+}
+"#;
+    let (url, calls) = sink().await;
+    let world = start(Arc::new(MemoryLog::new(1)), &[("w", "", source)]).await;
+    let answer = world.run("w", "e1", &format!(r#"{{"url":"{url}"}}"#)).await;
+    let Answer::Finished { status, output, .. } = answer else { panic!("{answer:?}") };
+    assert_eq!((status, output.as_deref()), (ExecutionStatus::Completed, Some(r#""done""#)));
+    assert_eq!(calls.lock().unwrap().len(), 1);
+    let events = world.log.records(Topic::Events, 0);
+    let kinds: Vec<String> = events.iter().map(|record| codec::decode_event(&record.value).unwrap().kind).collect();
+    assert_eq!(kinds, ["fastn.run", "left.behind"]);
+    world.pipeline.stop().await;
 }

@@ -1,5 +1,7 @@
 //! The projector over a log in memory and a real SQLite store.
 
+#![allow(clippy::unwrap_used, unreachable_pub, reason = "what fails here fails a test")]
+
 #[path = "projector_support/journal.rs"]
 mod journal;
 

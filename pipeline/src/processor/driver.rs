@@ -215,7 +215,7 @@ impl Driver {
                 Output::Drop { slot } => self.shared.pool.submit(Job::Drop { slot }),
                 Output::Call(call) => self.call(*call),
                 Output::Abort { execution } => self.abort(execution),
-                Output::Load { execution, sources } => self.load(execution, sources),
+                Output::Load { execution, load, sources } => self.load(execution, load, sources),
                 Output::Answer { to, answer } => self.shared.answers.give(&to, answer),
                 Output::Checkpointed(checkpoint) => self.checkpoint(checkpoint),
             }
@@ -266,7 +266,7 @@ impl Driver {
         }
     }
 
-    fn load(&self, execution: ExecutionId, sources: Source) {
+    fn load(&self, execution: ExecutionId, load: u64, sources: Source) {
         let (shared, sender, partition) = (Arc::clone(&self.shared), self.sender.clone(), self.partition);
         tokio::spawn(async move {
             let event = match sources.event {
@@ -277,7 +277,7 @@ impl Driver {
             for offset in sources.journal {
                 records.extend(read_journal(&shared, partition, offset).await);
             }
-            let _closed = sender.send(Input::Loaded { execution, event, records });
+            let _closed = sender.send(Input::Loaded { execution, load, event, records });
         });
     }
 

@@ -139,6 +139,8 @@ pub enum Input {
     Loaded {
         /// For which execution.
         execution: ExecutionId,
+        /// The number of the question.
+        load: u64,
         /// The event that started it, with its log time; absent when it was not asked for.
         event: Option<(Timestamp, EventRecord)>,
         /// The journal records, in the order asked for.
@@ -193,6 +195,8 @@ pub enum Output {
     Load {
         /// Whose.
         execution: ExecutionId,
+        /// The number of the question, for the answer.
+        load: u64,
         /// From where.
         sources: Source,
     },
@@ -232,6 +236,7 @@ pub use execution::RunSpec;
 
 /// The answer to the caller of an Instant run.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one is made for each Instant run and sent on at once")]
 pub enum Answer {
     /// It ended, durably so.
     Finished {
@@ -275,6 +280,7 @@ pub struct Machine {
     executions: HashMap<ExecutionId, Box<Execution>>,
     slots: HashMap<Slot, ExecutionId>,
     next_slot: u64,
+    next_load: u64,
     starts_in_flight: usize,
     queued_payload_bytes: usize,
     /// Executions in [`execution::Phase::Parked`].
@@ -305,7 +311,7 @@ impl Machine {
             Input::CallDone { execution, key, attempts, outcome } => {
                 self.on_call_done(execution, &key, attempts, outcome)
             }
-            Input::Loaded { execution, event, records } => self.on_loaded(execution, event, records),
+            Input::Loaded { execution, load, event, records } => self.on_loaded(execution, load, event, records),
             Input::Catalog(catalog) => {
                 self.catalog = catalog;
                 self.queue.limits_changed();

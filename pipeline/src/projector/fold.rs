@@ -27,6 +27,7 @@ pub(crate) struct ReadEvent {
 }
 
 /// What a batch knows of one execution.
+#[expect(clippy::large_enum_variant, reason = "a batch has at most some thousands, and most of them are patches")]
 pub(crate) enum Entry {
     Whole(Box<ExecutionRow>),
     Patch { patch: ExecutionPatch, scope: Scope },

@@ -5,7 +5,7 @@
 //! snapshots, as are the old parts of the dedup window and of `fastn.state`; then a checkpoint closes the round. A round
 //! starts once the journal has grown by twice what is live, so its cost is a constant share of what was appended.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use fastn_domain::Timestamp;
 use fastn_domain::event::EventRecord;
@@ -33,8 +33,10 @@ struct Round {
     /// Records before this one will not be needed any more.
     target: u64,
     todo: Vec<ExecutionId>,
-    loading: HashSet<ExecutionId>,
-    closed: bool,
+    /// The numbers of the readings under way.
+    loading: HashMap<ExecutionId, u64>,
+    /// How far events were admitted when the round was closed.
+    closed_at: Option<u64>,
 }
 
 impl Cleaner {
@@ -43,8 +45,8 @@ impl Cleaner {
     }
 
     /// Whether the cleaner asked for the past of `id`.
-    pub(super) fn expects(&self, id: ExecutionId) -> bool {
-        self.round.as_ref().is_some_and(|round| round.loading.contains(&id))
+    pub(super) fn expects(&self, id: ExecutionId, load: u64) -> bool {
+        self.round.as_ref().is_some_and(|round| round.loading.get(&id) == Some(&load))
     }
 }
 
@@ -54,7 +56,7 @@ impl Machine {
             self.begin_round();
         }
         while let Some(round) = &mut self.cleaner.round {
-            if round.closed || round.loading.len() >= self.limits.clean_batch_max {
+            if round.closed_at.is_some() || round.loading.len() >= self.limits.clean_batch_max {
                 return;
             }
             let target = round.target;
@@ -70,8 +72,10 @@ impl Machine {
             let needs_results = execution.results_in_log;
             let needs_input = execution.payload.is_none() && execution.event_offset.is_none();
             if needs_results || needs_input {
-                round.loading.insert(id);
-                self.load(id);
+                let load = self.load(id);
+                if let Some(round) = &mut self.cleaner.round {
+                    round.loading.insert(id, load);
+                }
             } else {
                 self.say_again(id);
             }
@@ -90,7 +94,7 @@ impl Machine {
         let mut todo: Vec<ExecutionId> = old.map(|execution| execution.id).collect();
         todo.sort_unstable();
         observe::cleaning(todo.len());
-        self.cleaner.round = Some(Round { target, todo, loading: HashSet::new(), closed: false });
+        self.cleaner.round = Some(Round { target, todo, loading: HashMap::new(), closed_at: None });
     }
 
     pub(super) fn on_loaded_for_cleaning(
@@ -152,7 +156,8 @@ impl Machine {
     fn close_round(&mut self) {
         let (epoch, at) = (self.epoch, self.now);
         let Some(round) = &mut self.cleaner.round else { return };
-        round.closed = true;
+        let events_next = self.events_next;
+        round.closed_at = Some(events_next);
         let target = round.target;
         for (admitted, hashes) in self.dedup.say_again(target, self.next_seq, DEDUP_CHUNK_MAX) {
             self.append(JournalRecord::DedupSnapshot(DedupSnapshot { epoch, at, admitted, hashes }));
@@ -162,7 +167,6 @@ impl Machine {
             self.append(JournalRecord::StateSnapshot(StateSnapshot { epoch, at, scope, entries }));
         }
         let recover_from = self.offsets.offset(target);
-        let events_next = self.events_next;
         let recover_epoch = self.epoch_at(recover_from);
         let checkpoint = Checkpoint { epoch, at, events_next, recover_from, recover_epoch, journal_offset: None };
         let seq = self.append(JournalRecord::Checkpoint(checkpoint));
@@ -182,7 +186,7 @@ impl Machine {
         let checkpoint = Checkpoint {
             epoch: self.epoch,
             at: self.now,
-            events_next: self.events_next,
+            events_next: round.closed_at.unwrap_or(self.events_next),
             recover_from,
             recover_epoch,
             journal_offset: Some(self.offsets.offset(seq)),

@@ -12,7 +12,7 @@ use fastn_domain::journal::{Inline, LogLine, NewExecution, OpRecord, Parent, Ret
 use fastn_domain::scope::Scope;
 use fastn_domain::time::Timestamp;
 
-use crate::runtime::Slot;
+use crate::runtime::{Slot, StepMark};
 
 /// What an execution runs. Shared by all that run the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -181,6 +181,17 @@ pub(super) struct Execution {
     /// The journal records that rebuild it, by sequence number, ascending.
     pub(super) records: Vec<u64>,
     pub(super) retry: Option<Box<Retry>>,
+    /// Set when the workflow has returned and calls that it did not await are still under way.
+    pub(super) ending: Option<Box<Ending>>,
+    /// The number of the reading of its past that is to make it run.
+    pub(super) load: u64,
+}
+
+/// What a workflow returned.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) output: String,
+    pub(super) steps: Vec<StepMark>,
 }
 
 impl Execution {
@@ -224,7 +235,14 @@ impl Execution {
             barrier: seq,
             records: vec![seq],
             retry: None,
+            ending: None,
+            load: 0,
         }
+    }
+
+    /// Whether an outside call of it is held or under way.
+    pub(super) fn has_calls(&self) -> bool {
+        self.pending.iter().any(|pending| matches!(pending.kind, PendingKind::Call(_)))
     }
 
     /// Leaves event and input to the log.

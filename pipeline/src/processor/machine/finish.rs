@@ -97,7 +97,7 @@ impl Machine {
         let result = waits.then(|| parent_result(&finished)).flatten();
         let answer = execution.reply_to.take().map(|to| {
             let (output, error) = (finished.output.clone(), finished.error.clone());
-            Held::Answer { to, answer: Answer::Finished { execution: id, status, output, error } }
+            Held::Answer { to, answer: Box::new(Answer::Finished { execution: id, status, output, error }) }
         });
         let seq = self.append(JournalRecord::Finished(finished));
         if let Some(answer) = answer {

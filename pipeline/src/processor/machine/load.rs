@@ -22,14 +22,19 @@ pub struct Source {
 }
 
 impl Machine {
-    pub(super) fn load(&mut self, id: ExecutionId) {
-        let Some(execution) = self.executions.get(&id) else { return };
+    /// Asks for the past of an execution, and returns the number by which the answer is known: the cleaner and the
+    /// dispatcher may both have asked, and only the answer to the newest question is the whole past.
+    pub(super) fn load(&mut self, id: ExecutionId) -> u64 {
+        self.next_load += 1;
+        let load = self.next_load;
+        let Some(execution) = self.executions.get(&id) else { return load };
         // Its last record may be on its way still; then the reading waits for it.
         let last = execution.records.last().copied().unwrap_or_default();
-        self.hold(last, super::ops::Held::Load(id));
+        self.hold(last, super::ops::Held::Load(id, load));
+        load
     }
 
-    pub(super) fn load_now(&mut self, id: ExecutionId) {
+    pub(super) fn load_now(&mut self, id: ExecutionId, load: u64) {
         let Some(execution) = self.executions.get(&id) else { return };
         let event = if execution.payload.is_none() { execution.event_offset } else { None };
         let needs_journal = execution.results_in_log || (execution.payload.is_none() && event.is_none());
@@ -38,20 +43,25 @@ impl Machine {
         } else {
             Vec::new()
         };
-        self.out.push(Output::Load { execution: id, sources: Source { event, journal } });
+        self.out.push(Output::Load { execution: id, load, sources: Source { event, journal } });
     }
 
     pub(super) fn on_loaded(
         &mut self,
         id: ExecutionId,
+        load: u64,
         event: Option<(Timestamp, EventRecord)>,
         records: Vec<JournalRecord>,
     ) {
-        if self.cleaner.expects(id) {
+        if self.cleaner.expects(id, load) {
             self.on_loaded_for_cleaning(id, event, records);
             return;
         }
-        if !self.executions.get(&id).is_some_and(|execution| execution.phase == Phase::Loading) {
+        if !self
+            .executions
+            .get(&id)
+            .is_some_and(|execution| execution.phase == Phase::Loading && execution.load == load)
+        {
             return;
         }
         self.take_in(id, event, records);

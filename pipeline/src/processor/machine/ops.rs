@@ -52,9 +52,9 @@ pub enum CallTarget {
 #[derive(Debug)]
 pub(super) enum Held {
     Call(Box<CallRequest>),
-    Answer { to: fastn_domain::event::ReplyTo, answer: Answer },
+    Answer { to: fastn_domain::event::ReplyTo, answer: Box<Answer> },
     Checkpoint(u64),
-    Load(ExecutionId),
+    Load(ExecutionId, u64),
 }
 
 /// What a `Progress` record says beside results.
@@ -421,9 +421,9 @@ impl Machine {
                     self.out.push(Output::Call(call));
                 }
             }
-            Held::Answer { to, answer } => self.out.push(Output::Answer { to, answer }),
+            Held::Answer { to, answer } => self.out.push(Output::Answer { to, answer: *answer }),
             Held::Checkpoint(seq) => self.checkpoint_durable(seq),
-            Held::Load(id) => self.load_now(id),
+            Held::Load(id, load) => self.load_now(id, load),
         }
     }
 

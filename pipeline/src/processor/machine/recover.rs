@@ -37,6 +37,7 @@ impl Recovery {
             executions: Default::default(),
             slots: Default::default(),
             next_slot: 0,
+            next_load: 0,
             starts_in_flight: 0,
             queued_payload_bytes: 0,
             parked: 0,
@@ -170,8 +171,11 @@ impl Machine {
     }
 
     fn recall_end(&mut self, finished: &Finished, seq: u64) {
-        let Some(execution) = self.executions.remove(&finished.execution) else { return };
-        self.state.drop_space(&execution.scope, &format!("execution/{}", finished.execution));
+        let scope = self.interned.scope(&finished.scope);
+        self.state.drop_space(&scope, &format!("execution/{}", finished.execution));
+        if self.executions.remove(&finished.execution).is_none() {
+            return;
+        }
         if let (Some(parent), Some(result)) = (&finished.parent, parent_result(finished))
             && let Some(waiting) = self.executions.get_mut(&parent.execution)
             && waiting.take_pending(&result.key).is_some()

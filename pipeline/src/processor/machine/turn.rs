@@ -8,7 +8,7 @@ use fastn_domain::Timestamp;
 use fastn_domain::ids::ExecutionId;
 use fastn_domain::journal::{LogLine, OpRecord, WaitKind};
 
-use super::execution::{Execution, Phase};
+use super::execution::{Ending, Execution, Phase};
 use super::finish::{End, code_error};
 use super::ops::Addition;
 use super::queue::Lane;
@@ -32,7 +32,10 @@ impl Machine {
             self.starts_in_flight += 1;
             if execution.payload.is_none() || execution.results_in_log {
                 execution.phase = Phase::Loading;
-                self.load(id);
+                let load = self.load(id);
+                if let Some(execution) = self.executions.get_mut(&id) {
+                    execution.load = load;
+                }
             } else {
                 self.start_sandbox(id);
             }
@@ -93,10 +96,7 @@ impl Machine {
         execution.logs.truncate(LOG_LINES_MAX);
         match state {
             TurnState::Waiting => self.go_on(id, slot, ops),
-            TurnState::Completed { output, steps } => {
-                // What it asked for and did not await still happens: an effect asked for is an effect promised.
-                self.finish(id, End::Completed { output }, steps);
-            }
+            TurnState::Completed { output, steps } => self.on_returned(id, slot, Ending { output, steps }, ops),
             TurnState::Failed { error, steps } => self.fail(id, error, steps),
             TurnState::Evicted => {
                 self.slots.remove(&slot);
@@ -106,6 +106,20 @@ impl Machine {
                 }
                 self.start_sandbox(id);
             }
+        }
+    }
+
+    /// The workflow returned. What it asked for and did not await still happens: an effect asked for is an effect promised.
+    /// The execution ends once its calls are answered. If the process dies before, it runs again and asks again.
+    fn on_returned(&mut self, id: ExecutionId, slot: Slot, ending: Ending, ops: Vec<crate::runtime::OpRequest>) {
+        let _nobody_awaits = self.take_requests(id, ops);
+        match self.executions.get_mut(&id) {
+            Some(execution) if execution.has_calls() => {
+                execution.inbox.clear();
+                execution.phase = Phase::Idle(slot);
+                execution.ending = Some(Box::new(ending));
+            }
+            _ => self.finish(id, End::Completed { output: ending.output }, ending.steps),
         }
     }
 

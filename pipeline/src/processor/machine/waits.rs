@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use fastn_contract::activity::ExecutionStatus;
 use fastn_contract::condition::Condition;
 use fastn_domain::condition::Matcher;
 use fastn_domain::event::EventRecord;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use super::Machine;
 use super::admit::LazyData;
 use super::execution::{PendingKind, Phase};
+use super::finish::End;
 use super::ops::Addition;
 
 /// The filter of `ctx.waitForEvent`, as a workflow writes it.
@@ -157,8 +159,19 @@ impl Machine {
         }
         let fresh = matches!(phase, Phase::Idle(_)).then(|| record.clone());
         execution.results.push(record);
+        if let Some(ending) = execution.ending.take() {
+            if execution.has_calls() {
+                execution.ending = Some(ending);
+            } else {
+                self.finish(id, End::Completed { output: ending.output }, ending.steps);
+            }
+            return;
+        }
         if write {
-            self.flush(id, Addition::default());
+            // A record without it would tell recovery that no attempt is awaited any more.
+            let retry = execution.retry.as_deref().cloned();
+            let status = retry.is_some().then_some(ExecutionStatus::Waiting);
+            self.flush(id, Addition { retry, status, ..Addition::default() });
         }
         match (phase, fresh) {
             (Phase::Idle(_), Some(record)) => self.resume(id, vec![record]),

@@ -452,6 +452,7 @@ pub struct Checkpoint {
     #[serde(with = "crate::long")]
     pub recover_from: u64,
     /// The epoch in force at `recover_from`: that of the last claim before it.
+    #[serde(with = "crate::long")]
     pub recover_epoch: Epoch,
     /// The offset of this record in the journal; set in `control[p]` only.
     #[serde(with = "crate::long::option")]

@@ -177,6 +177,7 @@ struct Live {
     results: Vec<OpRecord>,
     waits: Vec<Wait>,
     ended: bool,
+    replay_of: Option<ExecutionId>,
 }
 
 /// Writes `records` journal records over all partitions: admissions, progress, ends, snapshots, replays, changes of
@@ -210,10 +211,12 @@ pub async fn random_journal(log: &dyn Log, seed: u64, records: usize) {
                         .await;
                 let mut new = start(execution_id(made));
                 new.replay_of = live.front().filter(|first| first.ended).map(|first| first.id);
+                let replay_of = new.replay_of;
                 say(log, partition, admitted(by, at, offset, vec![new])).await;
                 if !stale {
                     let (id, admitted) = (execution_id(made), at);
-                    live.push_back(Live { id, scope, admitted, results: vec![], waits: vec![], ended: false });
+                    let (results, waits) = (vec![], vec![]);
+                    live.push_back(Live { id, scope, admitted, results, waits, ended: false, replay_of });
                     if live.len() > 6 {
                         live.pop_front();
                     }
@@ -253,6 +256,7 @@ pub async fn random_journal(log: &dyn Log, seed: u64, records: usize) {
 fn snapshot(epoch: u64, at: i64, one: &Live) -> Snapshot {
     let mut start = start(one.id);
     start.origin = Some(inline("{\"said\":\"again\"}"));
+    start.replay_of = one.replay_of;
     Snapshot {
         epoch,
         at: Timestamp(at),

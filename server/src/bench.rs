@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::json;
 
+mod fairness;
 mod limits;
 mod load;
 mod process;
@@ -109,6 +110,9 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
     if plan.wants("latency") {
         latency(&mut report).await?;
     }
+    if plan.wants("fairness") {
+        fairness::measure(&mut report).await?;
+    }
     if plan.wants("waiting") {
         waiting(5_000, &mut report).await?;
         if plan.full {
@@ -168,7 +172,7 @@ async fn waiting(count: u64, report: &mut Report) -> anyhow::Result<()> {
 
 async fn sleepers(count: u64, report: &mut Report) -> anyhow::Result<()> {
     let sink = sink::start(0).await?;
-    let mut server = Server::start(&sink.url, SLEEPER, 2_000_000).await?;
+    let mut server = Server::start(&sink.url, SLEEPER, 100_000).await?;
     load::run_child(&server.url, "", count, 64, 0).await?;
     server.metric_reaches("fastn_executions_parked", count as f64, Duration::from_secs(900)).await?;
     report.row("resident with a million sleepers", Usage::of(server.pid())?.resident_mib, "MiB", "goal: at most 1,024");

@@ -9,6 +9,8 @@ use serde_json::json;
 
 /// Events of the quiet customer in each measurement.
 const QUIET_EVENTS: usize = 60;
+/// Noisy calls that may pass before a quiet event's own: at 4 in 40 ms it is a second and a half, on whatever machine.
+const NOISY_CALLS_MAX: usize = 150;
 /// Events that the noisy one has queued.
 const NOISY_EVENTS: usize = 100_000;
 
@@ -22,7 +24,8 @@ fn event(id: String) -> SendEvent {
     serde_json::from_value(json!({"id": id, "type": "job", "data": {"n": 1}})).expect("a valid event")
 }
 
-/// Property: the p99 of a quiet customer beside one with 100,000 queued events is at most twice its p99 alone.
+/// Property: while a neighbour has tens of thousands of events queued, an event of a quiet customer waits for no more than
+/// a handful of the neighbour's calls. How long that takes is measured by `make bench`; here it is counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn quiet_beside_noisy() -> anyhow::Result<()> {
     // The endpoint is what takes the time, as in life: the noisy customer's own concurrency then bounds what it may use.
@@ -32,36 +35,36 @@ async fn quiet_beside_noisy() -> anyhow::Result<()> {
     server.customer("quiet", json!({"concurrency": 4})).await?;
     server.workflow("job", json!({"tier": "long"}), &WORKFLOW.replace("SINK", &sink.url)).await?;
     let (noisy, quiet) = (server.client()?.customer("noisy"), server.client()?.customer("quiet"));
-
-    measure(&quiet, &sink, "warm").await?;
-    let alone = measure(&quiet, &sink, "alone").await?;
     for batch in 0..NOISY_EVENTS / 1_000 {
         let events: Vec<SendEvent> = (0..1_000).map(|n| event(format!("noise-{batch}-{n}"))).collect();
         noisy.send_many(&events).await?;
     }
-    let beside = measure(&quiet, &sink, "beside").await?;
-    println!("p99 alone {alone:?}, beside {NOISY_EVENTS} queued events {beside:?}");
-    assert!(beside <= alone * 2, "p99 alone {alone:?}, beside the noisy one {beside:?}");
+
+    let mut passed = Vec::with_capacity(QUIET_EVENTS);
+    for n in 0..QUIET_EVENTS {
+        passed.push(calls_passed(&quiet, &sink, &format!("quiet-{n}")).await?);
+    }
+    passed.sort_unstable();
+    let worst = passed[passed.len() - 1];
+    let done = sink.calls().iter().filter(|call| call.path.starts_with("/noisy/")).count();
+    println!("a quiet event let at most {worst} noisy calls pass; {done} of {NOISY_EVENTS} noisy ones were done");
+    assert!(done < NOISY_EVENTS / 2, "the noisy queue emptied too soon to prove anything");
+    assert!(worst <= NOISY_CALLS_MAX, "a quiet event waited for {worst} noisy calls: {passed:?}");
     Ok(())
 }
 
-/// Sends one event after the other; the p99 of the time from sending to the sink's receipt and answer.
-async fn measure(quiet: &Fastn, sink: &Sink, run: &str) -> anyhow::Result<Duration> {
-    let mut times = Vec::with_capacity(QUIET_EVENTS);
-    for n in 0..QUIET_EVENTS {
-        let id = format!("{run}-{n}");
-        let began = Instant::now();
-        quiet.send(&event(id.clone())).await?;
-        let path = format!("/quiet/{id}");
-        let at = loop {
-            if let Some(call) = sink.calls().iter().rev().find(|call| call.path == path) {
-                break call.at;
-            }
-            anyhow::ensure!(began.elapsed() < DEADLINE, "event {id} never reached the sink");
-            tokio::time::sleep(Duration::from_micros(500)).await;
-        };
-        times.push(at - began + Duration::from_millis(40));
+/// Sends one event of the quiet customer; how many noisy calls arrived at the sink before its own.
+async fn calls_passed(quiet: &Fastn, sink: &Sink, id: &str) -> anyhow::Result<usize> {
+    let before = sink.calls().len();
+    let began = Instant::now();
+    quiet.send(&event(id.to_owned())).await?;
+    let path = format!("/quiet/{id}");
+    loop {
+        let calls = sink.calls();
+        if let Some(at) = calls.iter().position(|call| call.path == path) {
+            return Ok(calls[..at].iter().skip(before).filter(|call| call.path.starts_with("/noisy/")).count());
+        }
+        anyhow::ensure!(began.elapsed() < DEADLINE, "event {id} never reached the sink");
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    times.sort();
-    Ok(times[times.len() * 99 / 100])
 }

@@ -17,7 +17,7 @@ use super::resources::{self, ListParams};
 
 const KIND: ResourceKind = ResourceKind::Customer;
 /// Most executions of one customer at once, and its greatest share in the fair queue.
-const SHARE_MAX: u32 = 10_000;
+const SHARE_MAX: u32 = 1_000_000;
 
 /// List customers
 ///

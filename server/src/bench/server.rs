@@ -33,9 +33,14 @@ impl Server {
         Ok(server)
     }
 
-    async fn configure(&self, source: &str, concurrency: u32) -> anyhow::Result<()> {
+    /// A client of the account.
+    pub(super) fn client(&self) -> anyhow::Result<Fastn> {
         let key = std::fs::read_to_string(self.data.path().join("access.key"))?;
-        let fastn = Fastn::builder().url(&self.url).access_key(key.trim()).account(ACCOUNT).build()?;
+        Ok(Fastn::builder().url(&self.url).access_key(key.trim()).account(ACCOUNT).build()?)
+    }
+
+    async fn configure(&self, source: &str, concurrency: u32) -> anyhow::Result<()> {
+        let fastn = self.client()?;
         let customer: Customer = serde_json::from_value(json!({"id": "cus_bench", "concurrency": concurrency}))?;
         fastn.put_customer(&customer).await?;
         let workflow: Workflow = serde_json::from_value(json!({"id": "bench", "tier": "long"}))?;

@@ -14,7 +14,7 @@ pub(crate) struct Bench {
     /// Also measure 50,000 waiting executions and a million sleepers: takes minutes and 3 GiB of disk
     #[arg(long)]
     full: bool,
-    /// Only these parts: limits, throughput, latency, waiting, sleepers
+    /// Only these parts: limits, throughput, latency, fairness, waiting, sleepers
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Machine-readable output

@@ -46,9 +46,10 @@ impl Statement {
             let mut text = head.to_owned();
             for row in 0..size.rows() {
                 text.push_str(if row == 0 { "(" } else { ", (" });
+                // `?` and not `$n`: the driver asks SQLite for the name of each parameter, and SQLite looks a name up by
+                // walking all of them. With names this walk was a sixth of the server's CPU time under load.
                 for column in 0..columns {
-                    let separator = if column == 0 { "" } else { ", " };
-                    text.push_str(&format!("{separator}${}", row * columns + column + 1));
+                    text.push_str(if column == 0 { "?" } else { ", ?" });
                 }
                 text.push(')');
             }
@@ -59,7 +60,7 @@ impl Statement {
     }
 
     pub(super) fn text(&'static self, size: Size) -> sqlx::AssertSqlSafe<&'static str> {
-        // Nothing but parameter numbers was put into the text.
+        // Nothing but parameters was put into the text.
         sqlx::AssertSqlSafe(self.texts[size as usize].as_str())
     }
 }

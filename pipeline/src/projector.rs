@@ -268,6 +268,13 @@ impl Worker {
                         bytes += payloads.sum::<usize>();
                         gathered.fold.admit(source.partition, record, events);
                     }
+                    JournalRecord::Snapshot(record) => {
+                        let event = match (&record.start.origin, record.event_offset) {
+                            (None, Some(offset)) => source.event_at(self.log.as_ref(), offset).await?,
+                            _ => None,
+                        };
+                        gathered.fold.snapshot(source.partition, *record, event);
+                    }
                     record => gathered.fold.record(record),
                 }
                 source.take();

@@ -41,7 +41,7 @@ const BUSY_TIMEOUT_MS: u64 = 5_000;
 /// How long a call waits for a free connection.
 const ACQUIRE_TIMEOUT_MS: u64 = 10_000;
 /// Page of the activity file. Rows are one to a few KiB: on larger pages more of them fit without spilling, and a
-/// commit in many places still writes little. Measured 4 to 32 KiB, see `projector_bench`.
+/// commit in many places still writes little.
 const ACTIVITY_PAGE_BYTES: u32 = 8_192;
 /// WAL of the activity file before it is copied back: fewer, larger copies than SQLite's 1,000 pages.
 const ACTIVITY_WAL_PAGES: u32 = 2_048;

@@ -22,8 +22,9 @@ use crate::runtime::{FetchBody, OpKind, Redirect};
 pub const CALL_RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest time of one call.
 pub const CALL_TIMEOUT_MS_MAX: u64 = 120_000;
-/// Calls under way to one origin; more wait. A slow origin holds up only those who call it.
-pub const CALLS_PER_ORIGIN_MAX: usize = 4_096;
+/// Calls under way to one origin; more wait, at a few hundred bytes each. A slow origin holds up only those who call it.
+/// A connection under way costs about 30 KiB.
+pub const CALLS_PER_ORIGIN_MAX: usize = 1_024;
 /// Redirects followed.
 const REDIRECTS_MAX: usize = 10;
 /// Origins remembered; beyond it those without a call are forgotten.
@@ -92,7 +93,12 @@ impl Calls {
     /// Makes the call. Anything that came back is a result, whatever its status.
     pub(crate) async fn fetch(&self, request: OpKind, context: CallContext) -> Result<String, OpFailure> {
         let began = Instant::now();
-        let outcome = self.try_fetch(request, context).await;
+        // Tens of thousands may wait here: the place comes first, and the large future of the call is made after it.
+        let origin = self.origin(&request);
+        let outcome = match origin.acquire().await {
+            Ok(_place) => Box::pin(self.try_fetch(request, context)).await,
+            Err(_) => Err(refused("ECANCELED", "the node stops".to_owned())),
+        };
         let label = match &outcome {
             Ok(_) => "answered",
             Err(failure) if failure.retryable => "failed",
@@ -125,10 +131,7 @@ impl Calls {
             }
         }
         let limit = Duration::from_millis(timeout_ms.min(CALL_TIMEOUT_MS_MAX));
-        let origin = self.origin(&url);
-        let place = origin.acquire().await.map_err(|_| refused("ECANCELED", "the node stops".to_owned()))?;
         let answer = tokio::time::timeout(limit, exchange(call, redirect)).await;
-        drop(place);
         match answer {
             Ok(outcome) => {
                 outcome.map_err(|failure| OpFailure { message: format!("fetch {url}: {}", failure.message), ..failure })
@@ -137,12 +140,17 @@ impl Calls {
         }
     }
 
-    fn origin(&self, url: &reqwest::Url) -> Arc<Semaphore> {
+    /// The places of the origin that a request goes to. Those without a valid URL, which fail at once, share one.
+    fn origin(&self, request: &OpKind) -> Arc<Semaphore> {
+        let url = match request {
+            OpKind::Fetch { url, .. } => reqwest::Url::parse(url).ok(),
+            _ => None,
+        };
         let mut origins = self.origins.lock().unwrap_or_else(PoisonError::into_inner);
         if origins.len() >= ORIGINS_MAX {
             origins.retain(|_, places| Arc::strong_count(places) > 1);
         }
-        let key = url.origin().ascii_serialization();
+        let key = url.map(|url| url.origin().ascii_serialization()).unwrap_or_default();
         Arc::clone(origins.entry(key).or_insert_with(|| Arc::new(Semaphore::new(CALLS_PER_ORIGIN_MAX))))
     }
 }

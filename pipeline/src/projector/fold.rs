@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use fastn_contract::activity::ExecutionStatus;
+use fastn_contract::activity::{EventStatus, ExecutionStatus};
 use fastn_contract::resource::Tier;
 use fastn_domain::event::{COMMAND_TYPE, EventRecord};
 use fastn_domain::ids::ExecutionId;
@@ -78,30 +78,11 @@ impl Fold {
 
     fn admit_one(&mut self, partition: u32, at: Timestamp, event: AdmittedEvent, read: ReadEvent) {
         let seq = EventSeq::new(partition, event.offset);
-        let ReadEvent { record, received } = read;
         let executions = event.executions.iter().map(|start| start.id).collect();
         for start in event.executions {
-            self.start(start, &record.scope, at, Some((&record, seq)));
+            self.start(start, &read.record.scope, at, Some((&read.record, seq)));
         }
-        // What a command carries is shown by the executions that it starts or ends.
-        let data = (record.kind != COMMAND_TYPE).then_some(record.data);
-        self.events.push(EventRow {
-            seq,
-            scope: record.scope,
-            id: record.id,
-            source: record.source,
-            kind: record.kind,
-            subject: record.subject,
-            time: record.time,
-            received,
-            origin: record.origin,
-            trigger: record.trigger,
-            status: event.status,
-            reason: event.reason,
-            executions,
-            headers: record.headers,
-            data,
-        });
+        self.events.push(event_row(read, seq, event.status, event.reason, executions));
     }
 
     /// Takes any other record.
@@ -109,9 +90,9 @@ impl Fold {
         match record {
             JournalRecord::Progress(record) => self.progress(record),
             JournalRecord::Finished(record) => self.finished(record),
-            JournalRecord::Snapshot(record) => self.snapshot(*record),
-            // Events come with `admit`; the rest is state of the processor, not activity.
+            // Events come with `admit` and `snapshot`; the rest is state of the processor, not activity.
             JournalRecord::Admitted(_)
+            | JournalRecord::Snapshot(_)
             | JournalRecord::Claim(_)
             | JournalRecord::DedupSnapshot(_)
             | JournalRecord::StateSnapshot(_)
@@ -189,7 +170,9 @@ impl Fold {
         state.end = Some(ExecutionEnd { at: record.at, steps: record.steps, logs: record.logs, output: record.output });
     }
 
-    fn snapshot(&mut self, record: Snapshot) {
+    /// Takes a snapshot, with the event that started its execution unless it has the input itself. The event's own row is
+    /// made again too: what said so first may have been trimmed. A row that is there already stays as it is.
+    pub(crate) fn snapshot(&mut self, partition: u32, record: Snapshot, event: Option<ReadEvent>) {
         let Some(status) = next_status(None, Said::Again(record.status)) else { return };
         let state = ExecutionState {
             error: record.retry.map(|retry| retry.error),
@@ -197,8 +180,14 @@ impl Fold {
             waits: record.waits,
             ..empty(status, record.attempt, record.tier)
         };
-        if let Some(row) = whole(record.start, record.scope, record.admitted, None, state) {
+        let event = event.zip(record.event_offset.map(|offset| EventSeq::new(partition, offset)));
+        let id = record.start.id;
+        let started_by = event.as_ref().map(|(event, seq)| (&event.record, *seq));
+        if let Some(row) = whole(record.start, record.scope, record.admitted, started_by, state) {
             self.put(Entry::Whole(Box::new(row)), record.at);
+        }
+        if let Some((event, seq)) = event {
+            self.events.push(event_row(event, seq, EventStatus::Delivered, None, vec![id]));
         }
     }
 
@@ -212,6 +201,35 @@ impl Fold {
             }
         }
         batch
+    }
+}
+
+fn event_row(
+    event: ReadEvent,
+    seq: EventSeq,
+    status: EventStatus,
+    reason: Option<String>,
+    executions: Vec<ExecutionId>,
+) -> EventRow {
+    let ReadEvent { record, received } = event;
+    // What a command carries is shown by the executions that it starts or ends.
+    let data = (record.kind != COMMAND_TYPE).then_some(record.data);
+    EventRow {
+        seq,
+        scope: record.scope,
+        id: record.id,
+        source: record.source,
+        kind: record.kind,
+        subject: record.subject,
+        time: record.time,
+        received,
+        origin: record.origin,
+        trigger: record.trigger,
+        status,
+        reason,
+        executions,
+        headers: record.headers,
+        data,
     }
 }
 

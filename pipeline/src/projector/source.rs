@@ -121,6 +121,21 @@ impl Source {
         Ok(events)
     }
 
+    /// One event, wherever it lies: that of an execution which the cleaner said again, long before those of `events_of`.
+    pub(crate) async fn event_at(&self, log: &dyn Log, offset: Offset) -> LogResult<Option<ReadEvent>> {
+        let read = match log.read(Topic::Events, self.partition, offset, 1, 1).await {
+            Ok(records) => records,
+            Err(error) if error.kind == LogErrorKind::Trimmed => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let found = read.into_iter().next().filter(|record| record.offset == offset);
+        let decoded = found.and_then(|record| Some((decode_event(&record.value).ok()?, record.timestamp)));
+        if decoded.is_none() {
+            observe::event_missing(self.partition, offset);
+        }
+        Ok(decoded.map(|(record, received)| ReadEvent { record, received }))
+    }
+
     /// The step that the current batch makes, if it makes one.
     pub(crate) fn advance(&self) -> Option<Advance> {
         let (partition, from, to) = (self.partition, self.stored, self.taken);

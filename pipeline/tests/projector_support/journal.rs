@@ -178,6 +178,7 @@ struct Live {
     waits: Vec<Wait>,
     ended: bool,
     replay_of: Option<ExecutionId>,
+    event: u64,
 }
 
 /// Writes `records` journal records over all partitions: admissions, progress, ends, snapshots, replays, changes of
@@ -216,7 +217,16 @@ pub async fn random_journal(log: &dyn Log, seed: u64, records: usize) {
                 if !stale {
                     let (id, admitted) = (execution_id(made), at);
                     let (results, waits) = (vec![], vec![]);
-                    live.push_back(Live { id, scope, admitted, results, waits, ended: false, replay_of });
+                    live.push_back(Live {
+                        id,
+                        scope,
+                        admitted,
+                        results,
+                        waits,
+                        ended: false,
+                        replay_of,
+                        event: offset,
+                    });
                     if live.len() > 6 {
                         live.pop_front();
                     }
@@ -255,14 +265,16 @@ pub async fn random_journal(log: &dyn Log, seed: u64, records: usize) {
 
 fn snapshot(epoch: u64, at: i64, one: &Live) -> Snapshot {
     let mut start = start(one.id);
-    start.origin = Some(inline("{\"said\":\"again\"}"));
+    // As the cleaner does: the input is said again, or its event is pointed at.
+    let event_offset = one.event.is_multiple_of(2).then_some(one.event);
+    start.origin = event_offset.is_none().then(|| inline("{\"said\":\"again\"}"));
     start.replay_of = one.replay_of;
     Snapshot {
         epoch,
         at: Timestamp(at),
         scope: one.scope.clone(),
         start,
-        event_offset: None,
+        event_offset,
         admitted: Timestamp(one.admitted),
         status: ExecutionStatus::Waiting,
         attempt: 1,

@@ -30,6 +30,7 @@ pub(crate) struct Plan {
     pub(crate) executions: u64,
     pub(crate) in_air: usize,
     pub(crate) full: bool,
+    pub(crate) sleepers: u64,
     pub(crate) only: Vec<String>,
     pub(crate) json: bool,
 }
@@ -120,7 +121,7 @@ pub(crate) async fn run(plan: Plan) -> anyhow::Result<()> {
         }
     }
     if plan.wants("sleepers") && (plan.full || !plan.only.is_empty()) {
-        sleepers(1_000_000, &mut report).await?;
+        sleepers(plan.sleepers, &mut report).await?;
     }
     if plan.json {
         println!("{}", serde_json::Value::Object(report.rows));
@@ -175,12 +176,17 @@ async fn sleepers(count: u64, report: &mut Report) -> anyhow::Result<()> {
     let mut server = Server::start(&sink.url, SLEEPER, 100_000).await?;
     load::run_child(&server.url, "", count, 64, 0).await?;
     server.metric_reaches("fastn_executions_parked", count as f64, Duration::from_secs(900)).await?;
-    report.row("resident with a million sleepers", Usage::of(server.pid())?.resident_mib, "MiB", "goal: at most 1,024");
+    report.row(
+        &format!("resident with {count} sleepers"),
+        Usage::of(server.pid())?.resident_mib,
+        "MiB",
+        "goal: at most 1,024",
+    );
     server.kill().await?;
     let began = Instant::now();
     server.start_again().await?;
     server.metric_reaches("fastn_executions_parked", count as f64, Duration::from_secs(300)).await?;
-    report.row("recovery of a million sleepers", began.elapsed().as_secs_f64(), "s", "goal: at most 30");
+    report.row(&format!("recovery of {count} sleepers"), began.elapsed().as_secs_f64(), "s", "goal: at most 30");
     report.row("resident after it", Usage::of(server.pid())?.resident_mib, "MiB", "goal: at most 1,024");
     server.stop().await
 }

@@ -14,6 +14,9 @@ pub(crate) struct Bench {
     /// Also measure 50,000 waiting executions and a million sleepers: takes minutes and 3 GiB of disk
     #[arg(long)]
     full: bool,
+    /// Sleepers of that part
+    #[arg(long, default_value_t = 1_000_000)]
+    sleepers: u64,
     /// Only these parts: limits, throughput, latency, fairness, waiting, sleepers
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
@@ -30,8 +33,8 @@ pub(crate) async fn run(bench: Bench) -> anyhow::Result<()> {
     match bench.part {
         Some(part) => part.run().await,
         None => {
-            let Bench { executions, in_air, full, only, json, .. } = bench;
-            bench::run(Plan { executions, in_air, full, only, json }).await
+            let Bench { executions, in_air, full, sleepers, only, json, .. } = bench;
+            bench::run(Plan { executions, in_air, full, sleepers, only, json }).await
         }
     }
 }

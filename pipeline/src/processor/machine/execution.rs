@@ -208,7 +208,7 @@ impl Execution {
             id: start.id,
             scope,
             run: interner.run(start),
-            route_headers: Arc::from(start.headers.as_slice()),
+            route_headers: interner.headers(&start.headers),
             event_offset: if start.origin.is_some() { None } else { event_offset },
             reply_to: None,
             sequence: start.sequence.as_deref().map(Arc::from),
@@ -250,15 +250,24 @@ impl Execution {
         self.payload = None;
     }
 
-    /// Leaves to the log all that the log can tell.
+    /// Leaves to the log all that the log can tell, and keeps no room that it does not need: a million may wait.
     pub(super) fn leave_to_log(&mut self) {
         self.payload = None;
+        self.logs = Vec::new();
+        self.inbox = Vec::new();
+        self.shrink();
         if !self.results.is_empty() && self.journaled == self.results.len() {
             self.results = Vec::new();
             self.journaled = 0;
             self.effect_mark = 0;
             self.results_in_log = true;
         }
+    }
+
+    /// A growing `Vec` starts with room for four.
+    pub(super) fn shrink(&mut self) {
+        self.pending.shrink_to_fit();
+        self.records.shrink_to_fit();
     }
 
     /// Whether its sandbox was asked for and has not answered.
@@ -338,6 +347,7 @@ impl Execution {
 pub(super) struct Interner {
     runs: HashSet<Arc<RunSpec>>,
     scopes: HashSet<Arc<Scope>>,
+    no_headers: Arc<[Header]>,
 }
 
 /// Beyond this many entries, those that nobody holds are dropped.
@@ -360,6 +370,11 @@ impl Interner {
         let run = Arc::new(run);
         self.runs.insert(Arc::clone(&run));
         run
+    }
+
+    /// Most routes add none.
+    pub(super) fn headers(&self, headers: &[Header]) -> Arc<[Header]> {
+        if headers.is_empty() { Arc::clone(&self.no_headers) } else { Arc::from(headers) }
     }
 
     pub(super) fn scope(&mut self, scope: &Scope) -> Arc<Scope> {

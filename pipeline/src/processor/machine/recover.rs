@@ -230,6 +230,7 @@ impl Machine {
             Phase::Backoff => {}
             _ if parked => {
                 execution.phase = Phase::Parked;
+                execution.shrink();
                 self.parked += 1;
                 execution.started = Some(execution.admitted);
             }

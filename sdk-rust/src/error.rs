@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use fastn_contract::error::{ErrorCode, FieldError, Problem};
+use fastn_contract::error::{ErrorCode, FieldError};
+use serde::Deserialize;
+use serde_json::Value;
 
 /// What kind of failure it is. Decisions read this and the code, never a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +21,29 @@ pub enum ErrorKind {
     BadAnswer,
 }
 
+/// Problem details as far as they are needed. A server newer than this client may send a code that the client does not
+/// know; what it says in words still reaches the caller.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    detail: String,
+    #[serde(default)]
+    code: Value,
+    #[serde(default)]
+    retry_after: Option<u32>,
+    #[serde(default)]
+    errors: Vec<FieldError>,
+    #[serde(default)]
+    execution_id: Option<String>,
+}
+
 /// A failed call.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation}: {detail}")]
 pub struct Error {
     /// See [`ErrorKind`].
     pub kind: ErrorKind,
-    /// The public code, when the server answered with one.
+    /// The public code, when the server answered with one that this client knows.
     pub code: Option<ErrorCode>,
     /// The HTTP status, when the server answered.
     pub status: Option<u16>,
@@ -59,8 +77,8 @@ impl Error {
         let mut error = Self::new(ErrorKind::Answered, operation, format!("the server answered {status}"));
         error.status = Some(status);
         error.retry_after = retry_after;
-        if let Ok(problem) = serde_json::from_slice::<Problem>(body) {
-            error.code = Some(problem.code);
+        if let Ok(problem) = serde_json::from_slice::<Told>(body) {
+            error.code = serde_json::from_value(problem.code).ok();
             error.detail = problem.detail;
             error.execution_id = problem.execution_id;
             error.fields = problem.errors;
@@ -73,6 +91,15 @@ impl Error {
     /// Whether the object is not there or not within reach.
     pub fn is_not_found(&self) -> bool {
         self.code == Some(ErrorCode::NotFound)
+    }
+
+    /// Whether the request was certainly not taken, so that even one that must not happen twice may be sent again.
+    pub fn is_not_done(&self) -> bool {
+        match self.kind {
+            ErrorKind::Unreachable | ErrorKind::Config => true,
+            ErrorKind::Answered => self.status == Some(429),
+            ErrorKind::Unknown | ErrorKind::BadAnswer => false,
+        }
     }
 
     /// Whether another attempt, after a while, may succeed.

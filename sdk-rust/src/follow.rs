@@ -1,5 +1,7 @@
 //! Live updates of executions, from server-sent events. A broken connection is opened again where it was.
 
+use std::time::Duration;
+
 use bytes::{Buf, Bytes, BytesMut};
 use fastn_contract::activity::ExecutionUpdate;
 use futures_util::{Stream, StreamExt};
@@ -8,8 +10,11 @@ use reqwest::Method;
 use crate::error::{Error, ErrorKind};
 use crate::transport::{Call, Transport, backoff};
 
-/// Attempts to come back before the error is told.
+/// Attempts to come back before the error is told. The first connection gets the attempts of any other call, so that a
+/// server that is not there is told soon.
 const RECONNECTS_MAX: u32 = 8;
+/// A connection on which nothing came for so long is dead: the server sends a comment every 15 s.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// Longest event that is taken.
 const EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -41,6 +46,7 @@ struct Follower {
     chunks: Option<Chunks>,
     buffer: BytesMut,
     failures: u32,
+    connected: bool,
     ended: bool,
 }
 
@@ -57,6 +63,7 @@ pub(crate) fn follow(
         chunks: None,
         buffer: BytesMut::new(),
         failures: 0,
+        connected: false,
         ended: false,
     };
     futures_util::stream::unfold(start, |mut follower| async move {
@@ -83,9 +90,9 @@ impl Follower {
                     }
                 }
             };
-            match chunks.next().await {
-                Some(Ok(chunk)) if self.buffer.len() + chunk.len() <= EVENT_BYTES_MAX => {
-                    self.failures = 0;
+            match tokio::time::timeout(SILENCE_MAX, chunks.next()).await {
+                Ok(Some(Ok(chunk))) if self.buffer.len() + chunk.len() <= EVENT_BYTES_MAX => {
+                    (self.failures, self.connected) = (0, true);
                     self.buffer.extend_from_slice(&chunk);
                 }
                 _ => {
@@ -98,6 +105,7 @@ impl Follower {
     }
 
     async fn connect(&mut self) -> Result<(), Error> {
+        let attempts_max = if self.connected { RECONNECTS_MAX } else { self.transport.attempts_max() };
         loop {
             let mut call = Call::new(Method::GET, &["v1", "executions", "stream"])
                 .for_customer(self.customer.as_deref())
@@ -115,7 +123,7 @@ impl Follower {
                     self.chunks = Some(Box::pin(response.bytes_stream()));
                     return Ok(());
                 }
-                Err(error) if error.is_transient() && self.failures < RECONNECTS_MAX => {}
+                Err(error) if error.is_transient() && self.failures < attempts_max => {}
                 Err(error) => return Err(error),
             }
         }

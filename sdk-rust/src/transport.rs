@@ -59,6 +59,10 @@ impl Call {
         self
     }
 
+    fn is_repeatable(&self) -> bool {
+        self.method == Method::GET || self.headers.contains_key(HEADER_IDEMPOTENCY_KEY)
+    }
+
     /// With a query parameter, if it has a value.
     pub(crate) fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
         self.query.extend(value.map(|value| (name, value.to_string())));
@@ -137,6 +141,11 @@ impl Transport {
         &self.0.url
     }
 
+    /// Attempts of a call, the first included.
+    pub(crate) fn attempts_max(&self) -> u32 {
+        self.0.attempts_max
+    }
+
     /// Makes the call and decodes its answer. An empty answer decodes as JSON `null`.
     pub(crate) async fn decode<T: DeserializeOwned>(&self, call: Call) -> Result<T, Error> {
         let operation = operation(&call);
@@ -147,8 +156,8 @@ impl Transport {
         })
     }
 
-    /// Makes the call: attempts until one succeeds, fails for good, or there are no more. Every write carries an
-    /// idempotency key, so every attempt after the first is safe.
+    /// Makes the call: attempts until one succeeds, fails for good, or there are no more. A read, and a write with an
+    /// idempotency key, may be sent again whatever became of it; any other only when it was certainly not taken.
     pub(crate) async fn bytes(&self, call: Call) -> Result<Bytes, Error> {
         let mut attempt = 1;
         loop {
@@ -157,7 +166,8 @@ impl Transport {
                 Err(error) => error,
             };
             let wait = error.retry_after.unwrap_or_else(|| backoff(attempt));
-            if attempt >= self.0.attempts_max || !error.is_transient() || wait > WAIT_MAX {
+            let safe = call.is_repeatable() || error.is_not_done();
+            if attempt >= self.0.attempts_max || !error.is_transient() || !safe || wait > WAIT_MAX {
                 return Err(error);
             }
             tokio::time::sleep(wait).await;
@@ -177,11 +187,14 @@ impl Transport {
         Err(Error::answered(&operation, status.as_u16(), retry_after, &body))
     }
 
-    /// Opens a stream: no time limit on its body.
+    /// Opens a stream: its head has a time limit, its body none.
     pub(crate) async fn open(&self, call: &Call) -> Result<Response, Error> {
         let operation = operation(call);
         let request = self.request(call).header(ACCEPT, "text/event-stream");
-        let response = request.send().await.map_err(|error| not_sent(&operation, self.url(), &error))?;
+        let response = match tokio::time::timeout(self.0.timeout, request.send()).await {
+            Ok(sent) => sent.map_err(|error| not_sent(&operation, self.url(), &error))?,
+            Err(_) => return Err(Error::new(ErrorKind::Unknown, operation, "the stream did not open in time")),
+        };
         let status = response.status();
         if status.is_success() {
             return Ok(response);

@@ -154,3 +154,42 @@ async fn follows_across_connections() {
     assert_eq!(seen[1].headers["last-event-id"], "7-1");
     assert_eq!(seen[0].path, "/v1/executions/stream?execution=exec_1");
 }
+
+/// Property: what a newer server says in words reaches the caller, though its code is not known.
+#[tokio::test]
+async fn unknown_codes_keep_their_words() {
+    let (fastn, _server) = server(vec![(422, vec![], problem("CODE_OF_TOMORROW", 422))]).await;
+    let error = fastn.execution("exec_1").await.unwrap_err();
+    assert_eq!((error.code, error.status, error.detail.as_str()), (None, Some(422), "because"));
+    assert_eq!(error.fields[0].message, "is bad");
+}
+
+/// Property: a webhook, which carries no idempotency key, is sent again only when it was certainly not taken.
+#[tokio::test]
+async fn webhooks_are_not_sent_twice() {
+    let taken = json!({"eventId": "e"});
+    let busy = (429, vec![("retry-after", "0")], problem("RATE_LIMITED", 429));
+    let (fastn, server) = server(vec![busy, (202, vec![], taken.clone())]).await;
+    fastn.send_webhook("t", &[], "{}").await.unwrap();
+    assert_eq!(server.seen.lock().unwrap().len(), 2);
+
+    *server.script.lock().unwrap() = vec![
+        (503, vec![("retry-after", "0")], problem("SERVICE_UNAVAILABLE", 503).to_string()),
+        (202, vec![], taken.to_string()),
+    ];
+    let error = fastn.send_webhook("t", &[], "{}").await.unwrap_err();
+    assert_eq!(error.status, Some(503));
+    assert_eq!(server.seen.lock().unwrap().len(), 3);
+}
+
+/// Property: a follower that never was connected gives up after the attempts of any other call.
+#[tokio::test]
+async fn follower_that_never_connects() {
+    let busy = || (503, vec![], problem("SERVICE_UNAVAILABLE", 503));
+    let (fastn, server) = server((0..12).map(|_| busy()).collect()).await;
+    let fastn = Fastn::builder().url(fastn.url()).access_key("k").attempts_max(2).build().unwrap();
+    let updates: Vec<_> = fastn.follow(Follow::default()).collect().await;
+    assert_eq!(updates.len(), 1);
+    assert_eq!(updates[0].as_ref().unwrap_err().status, Some(503));
+    assert_eq!(server.seen.lock().unwrap().len(), 2);
+}

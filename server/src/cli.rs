@@ -16,6 +16,7 @@ mod bench;
 mod configure;
 mod doctor;
 mod print;
+mod run;
 mod send;
 pub(crate) mod style;
 
@@ -64,7 +65,7 @@ enum Command {
     #[command(after_help = "Example: fastn apply -f examples/github-triage")]
     Apply {
         /// The project's folder
-        #[arg(short, long = "file", value_name = "DIR")]
+        #[arg(short = 'f', long = "file", value_name = "DIR")]
         directory: PathBuf,
         #[command(flatten)]
         remote: Remote,
@@ -91,6 +92,8 @@ enum Command {
     Secrets(configure::SecretCommand),
     /// Send an event, or a webhook with its provider's signature
     Send(send::Send),
+    /// Run a workflow by hand
+    Run(run::Run),
     /// Events: list, show
     #[command(subcommand)]
     Events(activity::EventCommand),
@@ -190,16 +193,14 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Trigger(command) => configure::trigger(command).await,
         Command::Secrets(command) => configure::secret(command).await,
         Command::Send(send) => send::run(send).await,
+        Command::Run(run) => run::run(run).await,
         Command::Events(command) => activity::events(command).await,
         Command::Executions(command) => activity::executions(command).await,
         Command::DeadLetters(command) => activity::dead_letters(command).await,
         Command::Bench(bench) => bench::run(bench).await,
         Command::Doctor { layer } => doctor::run(layer).await,
         Command::Rebuild { layer } => doctor::rebuild(layer).await,
-        Command::Openapi => {
-            println!("{}", serde_json::to_string_pretty(&crate::api::document())?);
-            Ok(())
-        }
+        Command::Openapi => print::value(&crate::api::document()),
         Command::Types { directory } => configure::types(&directory),
     }
 }
@@ -257,6 +258,11 @@ fn raise_open_files() {
 /// Prints what failed, why, and what to do; the exit code tells programs the kind.
 fn told(error: &anyhow::Error) -> ExitCode {
     let Some(failed) = error.downcast_ref::<fastn_sdk::Error>() else {
+        // Whoever read our output has what it wanted.
+        let closed = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+        if error.downcast_ref().is_some_and(closed) {
+            return ExitCode::SUCCESS;
+        }
         eprintln!("fastn: {error:#}");
         return ExitCode::FAILURE;
     };
@@ -296,6 +302,7 @@ mod tests {
             "trigger",
             "secrets",
             "send",
+            "run",
             "events",
             "executions",
             "dead-letters",
@@ -307,5 +314,24 @@ mod tests {
             assert!(help.contains(&format!("  {name}")), "{name} is missing in\n{help}");
         }
         assert!(help.contains("Exit codes"));
+    }
+
+    /// Property: the command lines that the help shows are ones that the program takes.
+    #[test]
+    fn takes_the_lines_that_its_help_shows() {
+        for line in [
+            "fastn apply -f DIR",
+            "fastn publish workflows/triage.ts --deploy live",
+            "fastn send order.created --data {} --customer cus_acme",
+            "fastn run triage --input {} --customer cus_acme --wait 60",
+            "fastn executions show exec_1",
+            "fastn dead-letters replay --workflow triage --from-failed-step",
+            "fastn dead-letters replay --all --limit 1000",
+        ] {
+            super::Cli::command().try_get_matches_from(line.split(' ')).expect(line);
+        }
+        for line in ["fastn dead-letters replay", "fastn dead-letters replay exec_1 --all"] {
+            assert!(super::Cli::command().try_get_matches_from(line.split(' ')).is_err(), "{line}");
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Commands that show what happened, and act on it.
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
-use fastn_sdk::contract::activity::{ExecutionStatus, ExecutionView};
+use fastn_sdk::contract::activity::{ExecutionStatus, ExecutionUpdate, ExecutionView};
 use fastn_sdk::contract::command::{ReplayDeadLetters, ReplayExecution, ReplayFrom};
 use fastn_sdk::{Follow, Update};
 use futures_util::StreamExt as _;
@@ -9,6 +11,8 @@ use futures_util::StreamExt as _;
 use super::style::Style;
 use super::{Remote, print};
 
+/// How often a followed execution is looked at, besides its live updates.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Characters of a value in the tree of an execution.
 const VALUE_CHARS_MAX: usize = 400;
 
@@ -95,13 +99,19 @@ pub(crate) enum DeadLetterCommand {
     List(ListArgs),
     /// Show a dead letter
     Show(One),
-    /// Replay dead letters: those named, or all that are pending
+    /// Replay dead letters: those named, or the pending ones of a workflow, or all that are pending
+    #[command(after_help = "Examples:\n  fastn dead-letters replay exec_…\n  \
+        fastn dead-letters replay --workflow triage --from-failed-step\n  fastn dead-letters replay --all --limit 1000")]
     Replay {
-        /// Their ids; all that are pending when none is given
+        /// Their ids
+        #[arg(required_unless_present_any = ["workflow", "all"], conflicts_with_all = ["workflow", "all"])]
         ids: Vec<String>,
-        /// Only of this workflow
+        /// The pending ones of this workflow
         #[arg(long)]
         workflow: Option<String>,
+        /// All that are pending
+        #[arg(long, conflicts_with = "workflow")]
+        all: bool,
         /// At most so many
         #[arg(long, default_value_t = 100)]
         limit: u32,
@@ -151,14 +161,15 @@ pub(crate) async fn executions(command: ExecutionCommand) -> anyhow::Result<()> 
             if one.remote.json {
                 return print::value(&view);
             }
-            tree(Style::detect(), &view);
-            Ok(())
+            tree(Style::detect(), &view)
         }
         ExecutionCommand::Follow { id, remote } => follow(id, &remote).await,
         ExecutionCommand::Cancel(one) => {
-            one.remote.client()?.cancel(&one.id).await?;
-            println!("asked for the end of {}", one.id);
-            Ok(())
+            let answer = one.remote.client()?.cancel(&one.id).await?;
+            if one.remote.json {
+                return print::value(&answer);
+            }
+            print::line(format_args!("asked for the end of {}", one.id))
         }
         ExecutionCommand::Replay { one, how } => {
             let request = ReplayExecution { from: how.from(), version: how.version };
@@ -166,8 +177,7 @@ pub(crate) async fn executions(command: ExecutionCommand) -> anyhow::Result<()> 
             if one.remote.json {
                 return print::value(&answer);
             }
-            println!("replayed as {}", answer.execution_id);
-            Ok(())
+            print::line(format_args!("replayed as {}", answer.execution_id))
         }
     }
 }
@@ -191,7 +201,7 @@ pub(crate) async fn dead_letters(command: DeadLetterCommand) -> anyhow::Result<(
             })
         }
         DeadLetterCommand::Show(one) => print::value(&one.remote.client()?.dead_letter(&one.id).await?),
-        DeadLetterCommand::Replay { ids, workflow, limit, how, remote } => {
+        DeadLetterCommand::Replay { ids, workflow, all: _, limit, how, remote } => {
             let which = ReplayDeadLetters {
                 ids: (!ids.is_empty()).then_some(ids),
                 workflow,
@@ -203,9 +213,13 @@ pub(crate) async fn dead_letters(command: DeadLetterCommand) -> anyhow::Result<(
             if remote.json {
                 return print::value(&answer);
             }
-            println!("{} replayed", answer.count);
-            answer.replays.iter().for_each(|replay| println!("  {} → {}", replay.dead_letter, replay.execution_id));
-            answer.skipped.iter().for_each(|id| println!("  {id} skipped: not there, or cannot be replayed"));
+            print::line(format_args!("{} replayed", answer.count))?;
+            for replay in &answer.replays {
+                print::line(format_args!("  {} → {}", replay.dead_letter, replay.execution_id))?;
+            }
+            for id in &answer.skipped {
+                print::line(format_args!("  {id} skipped: not there, or cannot be replayed"))?;
+            }
             Ok(())
         }
     }
@@ -213,24 +227,55 @@ pub(crate) async fn dead_letters(command: DeadLetterCommand) -> anyhow::Result<(
 
 async fn follow(id: Option<String>, remote: &Remote) -> anyhow::Result<()> {
     let style = Style::detect();
-    let what = Follow { workflow: None, execution: id };
-    let mut updates = std::pin::pin!(remote.client()?.follow(what));
-    while let Some(update) = updates.next().await {
-        match update? {
-            Update::Execution(update) if remote.json => println!("{}", serde_json::to_string(&update)?),
-            Update::Execution(update) => {
-                let workflow = update.workflow.as_deref().unwrap_or("?");
-                let took = update.duration_ms.map_or_else(String::new, |ms| format!("{ms} ms"));
-                let status = status(style, update.status);
-                println!("{} {:<14} {workflow:<20} {status} {took:>8} {}", update.at, update.customer, update.id);
-                if let Some(error) = &update.error {
-                    println!("    {}", style.red(error));
+    let fastn = remote.client()?;
+    let mut updates = std::pin::pin!(fastn.follow(Follow { workflow: None, execution: id.clone() }));
+    // The stream tells changes only: of an execution that has ended there is none, so it is looked at as well.
+    let mut look = tokio::time::interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            update = updates.next() => match update.transpose()? {
+                Some(Update::Execution(update)) => tell(style, &update, remote.json)?,
+                Some(Update::Missed) => eprintln!("some updates were missed"),
+                None => return Ok(()),
+            },
+            _ = look.tick(), if id.is_some() => {
+                let view = fastn.execution(id.as_deref().unwrap_or_default()).await?;
+                if view.status.is_final() {
+                    return tell(style, &last_update(view), remote.json);
                 }
             }
-            Update::Missed => eprintln!("some updates were missed"),
         }
     }
-    Ok(())
+}
+
+fn last_update(view: ExecutionView) -> ExecutionUpdate {
+    ExecutionUpdate {
+        at: view.finished_at.unwrap_or(view.created_at),
+        error: view.error.map(|error| format!("{}: {}", error.name, error.message)),
+        id: view.id,
+        customer: view.customer,
+        workflow: Some(view.workflow),
+        trigger: view.trigger,
+        status: view.status,
+        attempt: view.attempt,
+        duration_ms: view.duration_ms,
+        step_count: Some(view.step_count),
+    }
+}
+
+/// One line, or one JSON object, for one change.
+fn tell(style: Style, update: &ExecutionUpdate, json: bool) -> anyhow::Result<()> {
+    if json {
+        return print::line(serde_json::to_string(update)?);
+    }
+    let workflow = update.workflow.as_deref().unwrap_or("?");
+    let took = update.duration_ms.map_or_else(String::new, |ms| format!("{ms} ms"));
+    let (status, ExecutionUpdate { at, customer, id, .. }) = (status(style, update.status), update);
+    print::line(format_args!("{at} {customer:<14} {workflow:<20} {status} {took:>8} {id}"))?;
+    match &update.error {
+        Some(error) => print::line(format_args!("    {}", style.red(&print::plain(error)))),
+        None => Ok(()),
+    }
 }
 
 fn status(style: Style, status: ExecutionStatus) -> String {
@@ -243,17 +288,23 @@ fn status(style: Style, status: ExecutionStatus) -> String {
 }
 
 /// An execution for people: head, steps, result.
-fn tree(style: Style, view: &ExecutionView) {
+pub(super) fn tree(style: Style, view: &ExecutionView) -> anyhow::Result<()> {
     let took = view.duration_ms.map_or_else(|| "still going".to_owned(), |ms| format!("{ms} ms"));
-    println!("{}  {}@{}  {}  {took}", style.bold(&view.id), view.workflow, view.version, status(style, view.status));
-    println!("├ customer    {}", view.customer);
-    println!("├ event       {}   {}", view.event_id, print::word(&view.triggered_by));
-    println!("├ admitted    {}   attempt {}", view.created_at, view.attempt);
+    print::line(format_args!(
+        "{}  {}@{}  {}  {took}",
+        style.bold(&view.id),
+        view.workflow,
+        view.version,
+        status(style, view.status)
+    ))?;
+    print::line(format_args!("├ customer    {}", view.customer))?;
+    print::line(format_args!("├ event       {}   {}", view.event_id, print::word(&view.triggered_by)))?;
+    print::line(format_args!("├ admitted    {}   attempt {}", view.created_at, view.attempt))?;
     if let Some(of) = &view.replay_of {
-        println!("├ replay of   {of}");
+        print::line(format_args!("├ replay of   {of}"))?;
     }
     if let Some(input) = &view.input {
-        println!("├ input       {}", print::short(input, VALUE_CHARS_MAX));
+        print::line(format_args!("├ input       {}", print::short(input, VALUE_CHARS_MAX)))?;
     }
     for step in view.steps.iter().flatten() {
         let mark = match step.status.as_str() {
@@ -262,18 +313,23 @@ fn tree(style: Style, view: &ExecutionView) {
             _ => style.dim("…"),
         };
         let attempts = if step.attempts > 1 { format!(", {} attempts", step.attempts) } else { String::new() };
-        println!("├ {mark} {}  {}  {} ms{attempts}", style.bold(&step.name), style.dim(&step.kind), step.duration_ms);
+        print::line(format_args!(
+            "├ {mark} {}  {}  {} ms{attempts}",
+            style.bold(&step.name),
+            style.dim(&step.kind),
+            step.duration_ms
+        ))?;
         for (name, value) in [("in ", &step.input), ("out", &step.output)] {
             if let Some(value) = value {
-                println!("│   {name} {}", print::short(value, VALUE_CHARS_MAX));
+                print::line(format_args!("│   {name} {}", print::short(value, VALUE_CHARS_MAX)))?;
             }
         }
         if let Some(error) = &step.error {
-            println!("│   {}", style.red(error));
+            print::line(format_args!("│   {}", style.red(&print::plain(error))))?;
         }
     }
     for line in view.logs.iter().flatten() {
-        println!("├ {} {:<5} {}", style.dim("log"), line.level, line.message);
+        print::line(format_args!("├ {} {:<5} {}", style.dim("log"), line.level, print::plain(&line.message)))?;
     }
     match (&view.error, &view.output) {
         (Some(error), _) => {
@@ -281,12 +337,18 @@ fn tree(style: Style, view: &ExecutionView) {
                 (Some(file), Some(line)) => format!("  {file}:{line}:{}", error.column.unwrap_or(1)),
                 _ => String::new(),
             };
-            println!("└ {}{place}", style.red(&format!("{}: {}", error.name, error.message)));
+            print::line(format_args!(
+                "└ {}{place}",
+                style.red(&print::plain(&format!("{}: {}", error.name, error.message)))
+            ))?;
             if let Some(source) = &error.source_line {
-                println!("    {source}");
+                print::line(format_args!("    {}", print::plain(source)))?;
             }
         }
-        (None, Some(output)) => println!("└ output      {}", print::short(output, VALUE_CHARS_MAX)),
-        (None, None) => println!("└ no result yet"),
+        (None, Some(output)) => {
+            print::line(format_args!("└ output      {}", print::short(output, VALUE_CHARS_MAX)))?;
+        }
+        (None, None) => print::line("└ no result yet")?,
     }
+    Ok(())
 }

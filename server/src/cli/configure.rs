@@ -57,12 +57,18 @@ pub(crate) enum SecretCommand {
 
 pub(crate) async fn apply(directory: &Path, remote: &Remote) -> anyhow::Result<()> {
     let project = Project::read(directory)?;
-    let applied = project::apply(&remote.client()?, &project).await;
+    let fastn = remote.client()?;
+    // A server that is not there or a key that it does not know is told once, not for each part of the project.
+    fastn.customers().page(None, Some(1)).await?;
+    let applied = project::apply(&fastn, &project).await;
     if remote.json {
         print::value(&serde_json::json!({"applied": applied.done, "refused": applied.refused}))?;
     } else {
-        applied.done.iter().for_each(|line| println!("applied  {line}"));
-        applied.refused.iter().for_each(|line| println!("refused  {line}"));
+        for (word, lines) in [("applied", &applied.done), ("refused", &applied.refused)] {
+            for line in lines {
+                print::line(format_args!("{word}  {}", print::plain(line)))?;
+            }
+        }
     }
     if !applied.refused.is_empty() {
         bail!("{} of the project's parts were refused; correct them and apply again", applied.refused.len());
@@ -88,12 +94,8 @@ pub(crate) async fn publish(
     if remote.json {
         return print::value(&version);
     }
-    println!(
-        "{workflow}@{} is published{}",
-        version.version,
-        deploy.map_or_else(String::new, |to| format!(" and deployed to {to}"))
-    );
-    Ok(())
+    let deployed = deploy.map_or_else(String::new, |to| format!(" and deployed to {to}"));
+    print::line(format_args!("{workflow}@{} is published{deployed}", version.version))
 }
 
 pub(crate) async fn trigger(command: TriggerCommand) -> anyhow::Result<()> {
@@ -118,8 +120,7 @@ pub(crate) async fn trigger(command: TriggerCommand) -> anyhow::Result<()> {
             if !matches!(trigger.body.source, TriggerSource::Webhook { .. }) {
                 bail!("trigger {id} listens to events of the API; only webhook triggers have a URL");
             }
-            println!("{}/v1/webhooks/{id}", fastn.url().trim_end_matches('/'));
-            Ok(())
+            print::line(format_args!("{}/v1/webhooks/{id}", fastn.url().trim_end_matches('/')))
         }
     }
 }
@@ -139,13 +140,14 @@ pub(crate) async fn secret(command: SecretCommand) -> anyhow::Result<()> {
             let value = value.strip_suffix('\n').unwrap_or(&value).to_owned();
             let secret = SecretWrite { name, value, customer: remote.customer.clone() };
             let view = remote.client()?.put_secret(&secret).await?;
-            println!("{} has version {}", view.name, view.version);
-            Ok(())
+            if remote.json {
+                return print::value(&view);
+            }
+            print::line(format_args!("{} has version {}", view.name, view.version))
         }
         SecretCommand::Delete { name, remote } => {
             remote.client()?.delete_secret(&name, remote.customer.as_deref()).await?;
-            println!("{name} is deleted");
-            Ok(())
+            print::line(format_args!("{name} is deleted"))
         }
     }
 }

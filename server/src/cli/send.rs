@@ -1,7 +1,6 @@
 //! `fastn send`: an event from arguments, a file or standard input, or a webhook with its provider's signature.
 
-use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -73,23 +72,25 @@ pub(crate) async fn run(send: Send) -> anyhow::Result<()> {
     if send.remote.json {
         return print::value(&accepted);
     }
-    println!("accepted  {}", accepted.event_id);
-    println!("look      fastn events show {}", accepted.event_id);
-    Ok(())
+    print::line(format_args!("accepted  {}", accepted.event_id))?;
+    print::line(format_args!("look      fastn events show {}", accepted.event_id))
 }
 
 fn payload(send: &Send) -> anyhow::Result<String> {
     match (&send.data, &send.file) {
         (Some(data), _) => Ok(data.clone()),
-        (None, Some(path)) if path.as_os_str() == "-" => {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("read the payload from standard input")?;
-            Ok(text)
-        }
-        (None, Some(path)) => std::fs::read_to_string(path).with_context(|| format!("read {}", path.display())),
+        (None, Some(path)) => read(path),
         (None, None) if send.webhook.is_some() => bail!("a webhook needs a payload: --file FILE or --data JSON"),
         (None, None) => Ok("null".to_owned()),
     }
+}
+
+/// The text of a file; `-` is standard input.
+pub(super) fn read(path: &Path) -> anyhow::Result<String> {
+    if path.as_os_str() == "-" {
+        return std::io::read_to_string(std::io::stdin()).context("read standard input");
+    }
+    std::fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
 }
 
 fn hex(bytes: &[u8]) -> String {

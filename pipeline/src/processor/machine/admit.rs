@@ -132,7 +132,7 @@ impl Machine {
             execution.journaled = inline.results.len();
             execution.effect_mark = inline.results.len();
         }
-        execution.reply_to = event.reply_to.clone();
+        execution.reply_to = event.reply_to.clone().map(Box::new);
         if self.queued_payload_bytes + payload.size() <= self.limits.queued_payload_bytes_max {
             self.queued_payload_bytes += payload.size();
             execution.payload = Some(Arc::new(payload));
@@ -261,7 +261,7 @@ impl Machine {
                     self.executions.get_mut(&id)
                 });
                 if let Some(execution) = again {
-                    execution.reply_to = Some(to.clone());
+                    execution.reply_to = Some(Box::new(to.clone()));
                     return;
                 }
                 Answer::Seen

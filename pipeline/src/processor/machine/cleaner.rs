@@ -142,7 +142,7 @@ impl Machine {
             results: execution.results.clone(),
             waits: execution.waits().cloned().collect(),
             retry: execution.retry.as_deref().cloned(),
-            reply_to: execution.reply_to.clone(),
+            reply_to: execution.reply_to.as_deref().cloned(),
         };
         let seq = self.append(JournalRecord::Snapshot(Box::new(snapshot)));
         if let Some(execution) = self.executions.get_mut(&id) {

@@ -8,7 +8,6 @@ use fastn_domain::ids::ExecutionId;
 use fastn_domain::journal::{Inline, NewExecution, OpRecord};
 
 use super::admit::Verdict;
-use super::execution::PendingKind;
 use super::{LoggedEvent, Machine};
 
 impl Machine {
@@ -96,9 +95,4 @@ pub(super) fn kept_results(results: Vec<OpRecord>) -> Vec<OpRecord> {
     let last_request = results.iter().map(|result| result.started).max();
     let keep = |result: &OpRecord| result.error.is_none() || last_request.is_some_and(|last| last > result.at);
     results.into_iter().filter(keep).collect()
-}
-
-/// Whether `kind` is an outside call.
-pub(super) fn is_call(kind: &PendingKind) -> bool {
-    matches!(kind, PendingKind::Call(_))
 }

@@ -122,18 +122,31 @@ pub(super) enum Phase {
 
 /// A request of the workflow that has no result yet.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Pending {
-    pub(super) key: String,
-    pub(super) started: Timestamp,
-    pub(super) kind: PendingKind,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum PendingKind {
-    /// An outside call, held, under way or to be made again.
-    Call(&'static str),
+pub(super) enum Pending {
+    /// An outside call, held or under way.
+    Call { key: String, started: Timestamp, kind: &'static str },
     /// Something that needs no sandbox.
     Wait(Wait),
+}
+
+impl Pending {
+    pub(super) fn key(&self) -> &str {
+        match self {
+            Self::Call { key, .. } => key,
+            Self::Wait(wait) => &wait.key,
+        }
+    }
+
+    pub(super) fn started(&self) -> Timestamp {
+        match self {
+            Self::Call { started, .. } => *started,
+            Self::Wait(wait) => wait.started,
+        }
+    }
+
+    pub(super) fn is_call(&self) -> bool {
+        matches!(self, Self::Call { .. })
+    }
 }
 
 /// One live execution.
@@ -144,9 +157,9 @@ pub(super) struct Execution {
     pub(super) run: Arc<RunSpec>,
     pub(super) route_headers: Arc<[Header]>,
     pub(super) event_offset: Option<u64>,
-    pub(super) reply_to: Option<ReplyTo>,
+    pub(super) reply_to: Option<Box<ReplyTo>>,
     pub(super) sequence: Option<Arc<str>>,
-    pub(super) replay_of: Option<ExecutionId>,
+    pub(super) replay_of: Option<Box<ExecutionId>>,
     pub(super) parent: Option<Box<Parent>>,
     pub(super) triggered_by: Origin,
     pub(super) tier: Tier,
@@ -157,6 +170,8 @@ pub(super) struct Execution {
     /// Running time before `running_since`.
     pub(super) ran: Duration,
     pub(super) running_since: Option<Timestamp>,
+    /// When it is looked at because its time may be up; zero for never.
+    pub(super) deadline: Timestamp,
     pub(super) phase: Phase,
     /// Whether its present sandbox has answered once.
     pub(super) start_seen: bool,
@@ -212,7 +227,7 @@ impl Execution {
             event_offset: if start.origin.is_some() { None } else { event_offset },
             reply_to: None,
             sequence: start.sequence.as_deref().map(Arc::from),
-            replay_of: start.replay_of,
+            replay_of: start.replay_of.map(Box::new),
             parent: start.parent.clone().map(Box::new),
             triggered_by: start.origin.as_ref().map_or(Origin::Webhook, |inline| inline.triggered_by),
             tier: start.tier,
@@ -221,6 +236,7 @@ impl Execution {
             started: None,
             ran: Duration::ZERO,
             running_since: None,
+            deadline: Timestamp::default(),
             phase: Phase::Queued,
             start_seen: false,
             holds_slot: false,
@@ -242,7 +258,7 @@ impl Execution {
 
     /// Whether an outside call of it is held or under way.
     pub(super) fn has_calls(&self) -> bool {
-        self.pending.iter().any(|pending| matches!(pending.kind, PendingKind::Call(_)))
+        self.pending.iter().any(|pending| pending.is_call())
     }
 
     /// Leaves event and input to the log.
@@ -297,19 +313,19 @@ impl Execution {
 
     /// Whether all that it waits for needs no sandbox, and at least one such thing is left.
     pub(super) fn only_waits(&self) -> bool {
-        !self.pending.is_empty() && self.pending.iter().all(|pending| matches!(pending.kind, PendingKind::Wait(_)))
+        !self.pending.is_empty() && !self.has_calls()
     }
 
     pub(super) fn waits(&self) -> impl Iterator<Item = &Wait> {
-        self.pending.iter().filter_map(|pending| match &pending.kind {
-            PendingKind::Wait(wait) => Some(wait),
-            PendingKind::Call(_) => None,
+        self.pending.iter().filter_map(|pending| match pending {
+            Pending::Wait(wait) => Some(wait),
+            Pending::Call { .. } => None,
         })
     }
 
     /// Takes the pending request `key` out.
     pub(super) fn take_pending(&mut self, key: &str) -> Option<Pending> {
-        let at = self.pending.iter().position(|pending| pending.key == key)?;
+        let at = self.pending.iter().position(|pending| pending.key() == key)?;
         Some(self.pending.remove(at))
     }
 
@@ -335,7 +351,7 @@ impl Execution {
             trigger: self.run.trigger.clone(),
             sequence: self.sequence.as_deref().map(str::to_owned),
             headers: self.route_headers.to_vec(),
-            replay_of: self.replay_of,
+            replay_of: self.replay_of.as_deref().copied(),
             parent: self.parent.as_deref().cloned(),
             origin,
         }

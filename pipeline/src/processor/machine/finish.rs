@@ -52,6 +52,7 @@ impl Machine {
     pub(super) fn end_with(&mut self, id: ExecutionId, end: End, steps: Vec<StepRecord>) {
         self.drop_sandbox(id);
         self.release_slot(id);
+        self.clear_deadline(id);
         let Some(mut execution) = self.executions.remove(&id) else { return };
         if execution.started.is_none()
             && let Some(payload) = &execution.payload
@@ -97,7 +98,7 @@ impl Machine {
         let result = waits.then(|| parent_result(&finished)).flatten();
         let answer = execution.reply_to.take().map(|to| {
             let (output, error) = (finished.output.clone(), finished.error.clone());
-            Held::Answer { to, answer: Box::new(Answer::Finished { execution: id, status, output, error }) }
+            Held::Answer { to: *to, answer: Box::new(Answer::Finished { execution: id, status, output, error }) }
         });
         let seq = self.append(JournalRecord::Finished(finished));
         if let Some(answer) = answer {
@@ -117,7 +118,7 @@ impl Machine {
     fn give_parent(&mut self, parent: ExecutionId, mut result: OpRecord, seq: u64) {
         let Some(execution) = self.executions.get_mut(&parent) else { return };
         let Some(pending) = execution.take_pending(&result.key) else { return };
-        result.started = pending.started;
+        result.started = pending.started();
         execution.records.push(seq);
         execution.barrier = execution.barrier.max(seq);
         self.deliver(parent, result, false);
@@ -157,6 +158,7 @@ impl Machine {
     fn retry_later(&mut self, id: ExecutionId, error: ExecutionError, delay: Duration) {
         self.drop_sandbox(id);
         self.release_slot(id);
+        self.clear_deadline(id);
         let now = self.now;
         let next = now.plus(delay);
         observe::execution_retried();
@@ -166,7 +168,7 @@ impl Machine {
         let tail = execution.results.split_off(mark.min(execution.results.len()));
         execution.results.extend(tail.into_iter().filter(|result| result.error.is_none()));
         execution.inbox.clear();
-        execution.pending.retain(|pending| !super::command::is_call(&pending.kind));
+        execution.pending.retain(|pending| !pending.is_call());
         execution.attempt += 1;
         execution.phase = Phase::Backoff;
         let retry = Retry { error, next };
@@ -215,7 +217,7 @@ impl Machine {
         if let Some(execution) = self.executions.get_mut(&id) {
             execution.tier = tier;
             if let Some(to) = execution.reply_to.take() {
-                self.out.push(Output::Answer { to, answer: Answer::Escalated { execution: id } });
+                self.out.push(Output::Answer { to: *to, answer: Answer::Escalated { execution: id } });
             }
         }
         self.set_deadline(id);

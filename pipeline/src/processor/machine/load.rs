@@ -84,7 +84,7 @@ impl Machine {
         let Some(execution) = self.executions.get_mut(&id) else { return };
         if let Some((_, event)) = &event {
             execution.triggered_by = event.origin;
-            execution.reply_to = execution.reply_to.take().or_else(|| event.reply_to.clone());
+            execution.reply_to = execution.reply_to.take().or_else(|| event.reply_to.clone().map(Box::new));
         }
         if execution.payload.is_none() {
             let of_event = event.map(|(at, event)| Payload::of_event(&event, at, &execution.route_headers));

@@ -15,7 +15,7 @@ use fastn_domain::scope::Scope;
 use serde::Deserialize;
 
 use super::admit::runnable;
-use super::execution::{Execution, Pending, PendingKind};
+use super::execution::{Execution, Pending};
 use super::{Answer, Machine, Output, waits};
 use crate::runtime::{OpKind, OpRequest, StateScope};
 
@@ -153,7 +153,7 @@ impl Machine {
             let Some(execution) = self.executions.get(&id) else { return immediate };
             // A sandbox that was started again asks again for what it still waits for. A call that was under way when the
             // process died is not pending any more, so it goes out again, with the same idempotency key.
-            let asked_before = execution.pending.iter().any(|pending| pending.key == request.key);
+            let asked_before = execution.pending.iter().any(|pending| pending.key() == request.key);
             if asked_before || execution.results.iter().any(|result| result.key == request.key) {
                 continue;
             }
@@ -167,24 +167,36 @@ impl Machine {
                     immediate.push(record);
                 }
                 Reply::Wait(wait) => {
-                    let pending = PendingKind::Wait(wait.clone());
-                    self.add_pending(id, &request.key, pending);
+                    self.add_pending(id, Pending::Wait(wait.clone()));
                     addition.waits.push(wait);
                 }
                 Reply::Call(target, kind) => {
-                    self.add_pending(id, &request.key, PendingKind::Call(kind));
+                    let (key, started) = (request.key.clone(), self.now);
+                    self.add_pending(id, Pending::Call { key, started, kind });
                     calls.push((request.key, request.idempotency_step, target));
                 }
             }
         }
-        self.commit_requests(id, calls, addition);
+        self.commit_requests(id, calls, addition, immediate.is_empty());
         immediate
     }
 
     /// The effect rule: what the execution has seen is appended before its calls are asked for, and the calls are held
     /// until it is durable.
-    fn commit_requests(&mut self, id: ExecutionId, calls: Vec<(String, String, CallTarget)>, addition: Addition) {
+    fn commit_requests(
+        &mut self,
+        id: ExecutionId,
+        calls: Vec<(String, String, CallTarget)>,
+        mut addition: Addition,
+        nothing_at_once: bool,
+    ) {
         let waits = addition.waits.clone();
+        // The record that begins the wait says that nothing else is left to do: recovery need not run it to find out.
+        let execution = self.executions.get(&id);
+        let parks = execution.is_some_and(|execution| execution.only_waits() && execution.inbox.is_empty());
+        if nothing_at_once && parks {
+            addition.status = Some(ExecutionStatus::Waiting);
+        }
         if !calls.is_empty() || !addition.is_empty() {
             self.flush(id, addition);
         }
@@ -204,10 +216,9 @@ impl Machine {
         }
     }
 
-    fn add_pending(&mut self, id: ExecutionId, key: &str, kind: PendingKind) {
-        let started = self.now;
+    fn add_pending(&mut self, id: ExecutionId, pending: Pending) {
         if let Some(execution) = self.executions.get_mut(&id) {
-            execution.pending.push(Pending { key: key.to_owned(), started, kind });
+            execution.pending.push(pending);
         }
     }
 
@@ -416,7 +427,7 @@ impl Machine {
                 let wanted = self
                     .executions
                     .get(&call.execution)
-                    .is_some_and(|execution| execution.pending.iter().any(|pending| pending.key == call.key));
+                    .is_some_and(|execution| execution.pending.iter().any(|pending| pending.key() == call.key));
                 if wanted {
                     self.out.push(Output::Call(call));
                 }
@@ -435,15 +446,12 @@ impl Machine {
         outcome: Result<String, OpFailure>,
     ) {
         let Some(execution) = self.executions.get_mut(&id) else { return };
-        let is_call =
-            execution.pending.iter().any(|pending| pending.key == key && super::command::is_call(&pending.kind));
-        if !is_call {
+        if !execution.pending.iter().any(|pending| pending.key() == key && pending.is_call()) {
             return;
         }
-        let Some(pending) = execution.take_pending(key) else { return };
-        let PendingKind::Call(kind) = pending.kind else { return };
+        let Some(Pending::Call { started, kind, .. }) = execution.take_pending(key) else { return };
         let mut record = self.record_now(key, kind, outcome);
-        record.started = pending.started;
+        record.started = started;
         record.attempts = attempts;
         self.deliver(id, record, false);
     }

@@ -9,7 +9,7 @@ use fastn_domain::ids::ExecutionId;
 use fastn_domain::journal::{Epoch, Finished, JournalRecord, NewExecution, Progress, Snapshot};
 use fastn_domain::scope::Scope;
 
-use super::execution::{Execution, Pending, PendingKind, Phase};
+use super::execution::{Execution, Pending, Phase};
 use super::finish::parent_result;
 use super::{Limits, Machine, queue, waits};
 
@@ -157,11 +157,8 @@ impl Machine {
         execution.attempt = progress.attempt;
         execution.tier = progress.tier;
         execution.results_in_log |= !progress.results.is_empty();
-        execution.pending.retain(|pending| !progress.results.iter().any(|result| result.key == pending.key));
-        for wait in progress.waits {
-            let (key, started) = (wait.key.clone(), wait.started);
-            execution.pending.push(Pending { key, started, kind: PendingKind::Wait(wait) });
-        }
+        execution.pending.retain(|pending| !progress.results.iter().any(|result| result.key == pending.key()));
+        execution.pending.extend(progress.waits.into_iter().map(Pending::Wait));
         execution.phase = match (&progress.retry, progress.status) {
             (Some(_), _) => Phase::Backoff,
             (None, ExecutionStatus::Waiting) if progress.results.is_empty() || execution.only_waits() => Phase::Parked,
@@ -193,7 +190,7 @@ impl Machine {
         execution.attempt = snapshot.attempt;
         execution.tier = snapshot.tier;
         execution.ran = std::time::Duration::from_millis(snapshot.ran_ms);
-        execution.reply_to = snapshot.reply_to;
+        execution.reply_to = snapshot.reply_to.map(Box::new);
         execution.results_in_log = !snapshot.results.is_empty();
         execution.phase = match (&snapshot.retry, snapshot.status) {
             (Some(_), _) => Phase::Backoff,
@@ -201,10 +198,7 @@ impl Machine {
             (None, _) => Phase::Queued,
         };
         execution.retry = snapshot.retry.map(Box::new);
-        for wait in snapshot.waits {
-            let (key, started) = (wait.key.clone(), wait.started);
-            execution.pending.push(Pending { key, started, kind: PendingKind::Wait(wait) });
-        }
+        execution.pending.extend(snapshot.waits.into_iter().map(Pending::Wait));
         self.executions.insert(snapshot.start.id, Box::new(execution));
     }
 
@@ -233,6 +227,7 @@ impl Machine {
                 execution.shrink();
                 self.parked += 1;
                 execution.started = Some(execution.admitted);
+                self.set_deadline(id);
             }
             _ if first => {
                 execution.phase = Phase::Queued;

@@ -150,6 +150,10 @@ impl Machine {
         let now = self.now;
         let Some(execution) = self.executions.get_mut(&id) else { return };
         execution.pause(now);
+        // The clock of a Long one stops; that of another goes on while it waits.
+        if execution.tier == Tier::Long {
+            self.clear_deadline(id);
+        }
         self.drop_sandbox(id);
         self.release_slot(id);
         let Some(execution) = self.executions.get_mut(&id) else { return };
@@ -227,9 +231,20 @@ impl Machine {
     }
 
     pub(super) fn set_deadline(&mut self, id: ExecutionId) {
+        self.clear_deadline(id);
         let Some(execution) = self.executions.get(&id) else { return };
-        if let Some(at) = deadline(execution, self.run_limit(execution)) {
-            self.timers.set(at, id);
+        let Some(at) = deadline(execution, self.run_limit(execution)) else { return };
+        self.timers.set_deadline(at, id);
+        if let Some(execution) = self.executions.get_mut(&id) {
+            execution.deadline = at;
+        }
+    }
+
+    pub(super) fn clear_deadline(&mut self, id: ExecutionId) {
+        let Some(execution) = self.executions.get_mut(&id) else { return };
+        let at = std::mem::take(&mut execution.deadline);
+        if at != Timestamp::default() {
+            self.timers.clear_deadline(at, id);
         }
     }
 }

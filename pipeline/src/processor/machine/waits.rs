@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::Machine;
 use super::admit::LazyData;
-use super::execution::{PendingKind, Phase};
+use super::execution::{Pending, Phase};
 use super::finish::End;
 use super::ops::Addition;
 
@@ -133,13 +133,13 @@ impl Machine {
         let now = self.now;
         let Some(execution) = self.executions.get_mut(&id) else { return };
         let Some(pending) = execution.take_pending(key) else { return };
-        let PendingKind::Wait(wait) = &pending.kind else {
+        let Pending::Wait(wait) = &pending else {
             execution.pending.push(pending);
             return;
         };
         let (ok, error) = split(outcome);
         let kind = kind_name(wait.kind).to_owned();
-        let record = OpRecord { key: key.to_owned(), kind, started: pending.started, at: now, attempts: 1, ok, error };
+        let record = OpRecord { key: key.to_owned(), kind, started: wait.started, at: now, attempts: 1, ok, error };
         if wait.kind == WaitKind::Event {
             let scope = Arc::clone(&execution.scope);
             self.waiters.remove(&scope, id, Some(key));

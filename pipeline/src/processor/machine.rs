@@ -87,6 +87,25 @@ pub struct Limits {
     pub invoke_depth_max: u32,
     /// Results that one execution may collect.
     pub results_max: usize,
+    /// A rule to break.
+    #[cfg(feature = "sabotage")]
+    pub sabotage: Option<Sabotage>,
+}
+
+/// A rule of the processor that a simulation breaks, to see that it notices.
+#[cfg(feature = "sabotage")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Effects go out before what they depend on is durable.
+    NoBarrier,
+    /// Effects go out while results that they depend on are not even appended.
+    LazyEffects,
+    /// Recovery believes writers that had lost the partition.
+    NoEpochs,
+    /// Events are not compared with those admitted before.
+    NoDedup,
+    /// The cleaner forgets what it should say again.
+    ForgetfulCleaner,
 }
 
 impl Default for Limits {
@@ -103,6 +122,8 @@ impl Default for Limits {
             state_bytes_max: 4 * 1024 * 1024,
             invoke_depth_max: 5,
             results_max: 10_000,
+            #[cfg(feature = "sabotage")]
+            sabotage: None,
         }
     }
 }
@@ -349,6 +370,37 @@ impl Machine {
         self.parked
     }
 
+    /// Holds the counters against what they count. For simulations: it looks at everything.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn audit(&self) -> Result<(), String> {
+        let count = |what: &dyn Fn(&Execution) -> bool| self.executions.values().filter(|one| what(one)).count();
+        let mut wrong = Vec::new();
+        let mut compare = |name: &str, counted: usize, held: usize| {
+            if counted != held {
+                wrong.push(format!("{name}: counted {counted}, held {held}"));
+            }
+        };
+        compare("starts in flight", count(&Execution::is_starting), self.starts_in_flight);
+        compare("parked", count(&|one| one.phase == execution::Phase::Parked), self.parked);
+        compare("sandboxes", count(&|one| one.slot().is_some()), self.slots.len());
+        compare("queued", count(&|one| one.phase == execution::Phase::Queued), self.queue.len());
+        compare("slots of customers", count(&|one| one.holds_slot), self.queue.running());
+        compare("running", count(&Execution::is_running), count(&|one| one.holds_slot));
+        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
+    }
+
+    /// A line for each live execution, for people who look at a simulation.
+    pub fn live_lines(&self) -> Vec<String> {
+        let line = |one: &Execution| {
+            let pending: Vec<&str> = one.pending.iter().map(execution::Pending::key).collect();
+            let (journaled, results, in_log) = (one.journaled, one.results.len(), one.results_in_log);
+            format!("{} {:?} pending {pending:?}, {journaled} of {results} results journaled, more in the log: {in_log}, records {:?}", one.id, one.phase, one.records)
+        };
+        self.executions.values().map(|one| line(one)).collect()
+    }
+
     /// The sandboxes that it has.
     pub fn live_slots(&self) -> Vec<Slot> {
         self.slots.keys().copied().collect()
@@ -388,6 +440,10 @@ impl Machine {
 
     /// Does `held` now if the journal is durable through record `barrier`, else as soon as it is.
     fn hold(&mut self, barrier: u64, held: Held) {
+        #[cfg(feature = "sabotage")]
+        if self.limits.sabotage == Some(Sabotage::NoBarrier) && matches!(held, Held::Call(_)) {
+            return self.release(held);
+        }
         if barrier < self.durable {
             self.release(held);
         } else {

@@ -33,8 +33,8 @@ struct Round {
     /// Records before this one will not be needed any more.
     target: u64,
     todo: Vec<ExecutionId>,
-    /// The numbers of the readings under way.
-    loading: HashMap<ExecutionId, u64>,
+    /// The readings under way: their numbers, and the last record that each will hold.
+    loading: HashMap<ExecutionId, (u64, u64)>,
     /// How far events were admitted when the round was closed.
     closed_at: Option<u64>,
 }
@@ -46,7 +46,7 @@ impl Cleaner {
 
     /// Whether the cleaner asked for the past of `id`.
     pub(super) fn expects(&self, id: ExecutionId, load: u64) -> bool {
-        self.round.as_ref().is_some_and(|round| round.loading.get(&id) == Some(&load))
+        self.round.as_ref().is_some_and(|round| round.loading.get(&id).is_some_and(|(number, _)| *number == load))
     }
 }
 
@@ -72,9 +72,10 @@ impl Machine {
             let needs_results = execution.results_in_log;
             let needs_input = execution.payload.is_none() && execution.event_offset.is_none();
             if needs_results || needs_input {
+                let last = execution.last_record();
                 let load = self.load(id);
                 if let Some(round) = &mut self.cleaner.round {
-                    round.loading.insert(id, load);
+                    round.loading.insert(id, (load, last));
                 }
             } else {
                 self.say_again(id);
@@ -93,6 +94,10 @@ impl Machine {
         let old = self.executions.values().filter(|execution| execution.records[0] < target);
         let mut todo: Vec<ExecutionId> = old.map(|execution| execution.id).collect();
         todo.sort_unstable();
+        #[cfg(feature = "sabotage")]
+        if self.limits.sabotage == Some(super::Sabotage::ForgetfulCleaner) {
+            todo.pop();
+        }
         observe::cleaning(todo.len());
         self.cleaner.round = Some(Round { target, todo, loading: HashMap::new(), closed_at: None });
     }
@@ -103,10 +108,12 @@ impl Machine {
         event: Option<(Timestamp, EventRecord)>,
         records: Vec<JournalRecord>,
     ) {
-        if let Some(round) = &mut self.cleaner.round {
-            round.loading.remove(&id);
-        }
-        if !self.executions.contains_key(&id) {
+        let Some(round) = &mut self.cleaner.round else { return };
+        let Some((_, last)) = round.loading.remove(&id) else { return };
+        let Some(execution) = self.executions.get(&id) else { return };
+        // It has gone on since: what was read is not its whole past any more.
+        if execution.last_record() != last {
+            round.todo.push(id);
             return;
         }
         self.take_in(id, event, records);

@@ -291,6 +291,11 @@ impl Execution {
         !self.start_seen && matches!(self.phase, Phase::Loading | Phase::Turn(_))
     }
 
+    /// The newest record that rebuilds it.
+    pub(super) fn last_record(&self) -> u64 {
+        self.records.last().copied().unwrap_or_default()
+    }
+
     pub(super) fn slot(&self) -> Option<Slot> {
         match self.phase {
             Phase::Turn(slot) | Phase::Idle(slot) => Some(slot),

@@ -29,7 +29,7 @@ impl Machine {
         let load = self.next_load;
         let Some(execution) = self.executions.get(&id) else { return load };
         // Its last record may be on its way still; then the reading waits for it.
-        let last = execution.records.last().copied().unwrap_or_default();
+        let last = execution.last_record();
         self.hold(last, super::ops::Held::Load(id, load));
         load
     }

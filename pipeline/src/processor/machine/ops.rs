@@ -197,7 +197,11 @@ impl Machine {
         if nothing_at_once && parks {
             addition.status = Some(ExecutionStatus::Waiting);
         }
-        if !calls.is_empty() || !addition.is_empty() {
+        #[cfg(feature = "sabotage")]
+        let lazy = self.limits.sabotage == Some(super::Sabotage::LazyEffects);
+        #[cfg(not(feature = "sabotage"))]
+        let lazy = false;
+        if (!calls.is_empty() && !lazy) || !addition.is_empty() {
             self.flush(id, addition);
         }
         let Some(execution) = self.executions.get_mut(&id) else { return };

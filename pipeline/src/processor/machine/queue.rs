@@ -75,6 +75,11 @@ impl FairQueue {
         self.queued
     }
 
+    /// Executions of all customers that run.
+    pub(super) fn running(&self) -> usize {
+        self.customers.values().map(|customer| customer.running as usize).sum()
+    }
+
     pub(super) fn push(&mut self, scope: &Arc<Scope>, lane: Lane, execution: ExecutionId) {
         let customer = self.customers.entry(Arc::clone(scope)).or_default();
         customer.lanes[lane as usize].push_back(execution);

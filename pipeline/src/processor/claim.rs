@@ -1,10 +1,15 @@
-//! Taking a partition: its journal is read, a claim is appended, and the machine is made.
+//! Taking a partition: an intent in `control[p]`, the journal read, a claim appended, the machine made.
 //!
 //! ```text
-//!   control[p]:     checkpoint … checkpoint            the newest valid one says where reading starts
-//!   executions[p]:  ───┬─────────────────┬──────┬────▶
-//!              recover_from      checkpoint   our claim: read up to here, then write
+//!   control[p]:     checkpoint … checkpoint · intent(e)     the newest believed checkpoint says where reading starts
+//!   executions[p]:  ───┬─────────────────┬───────┬────▶
+//!              recover_from      checkpoint   claim(e): read up to here, then write
 //! ```
+//!
+//! `control[p]` puts claims and checkpoints into one order. A checkpoint is believed if no intent with a higher epoch lies
+//! before it: what its writer said again was then in the journal before that claim. A writer looks, after its checkpoint is
+//! written, whether it is believed; only then may it trim, and if not, it has lost the partition. An epoch belongs to the
+//! first intent that names it.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,6 +40,8 @@ pub(crate) struct Claiming<'a> {
 /// A claimed partition.
 pub(crate) struct Claimed {
     pub(crate) machine: Machine,
+    /// Its epoch.
+    pub(crate) epoch: Epoch,
     /// Where the next recovery would start.
     pub(crate) recover_from: Offset,
 }
@@ -43,96 +50,70 @@ impl Claiming<'_> {
     /// Reads the journal and claims the partition.
     pub(crate) async fn run(&self) -> Result<Claimed, LogError> {
         let began = Instant::now();
-        let bounds = self.log.bounds(Topic::Executions, self.partition).await?;
-        let mut checkpoints = self.checkpoints().await?;
+        let mut epoch = Control::read(self.log, self.partition, None).await?.epoch_max + 1;
         loop {
-            let checkpoint = checkpoints.pop().filter(|checkpoint| checkpoint.recover_from >= bounds.start);
-            let Some(mut read) = self.read_from(checkpoint.as_ref(), bounds.start).await? else {
-                // A zombie's checkpoint: what it said again was not believed. The one before it counts.
+            let intent = self.append(Topic::Control, epoch).await?;
+            let control = Control::read(self.log, self.partition, Some(intent)).await?;
+            if control.epoch_max >= epoch {
+                epoch = control.epoch_max + 1;
                 continue;
-            };
-            let start = checkpoint.map_or(bounds.start, |checkpoint| checkpoint.recover_from);
-            let (epoch, at) = self.claim(&mut read).await?;
-            let records = at.saturating_sub(start);
-            let machine = read.recovery.finish(epoch, at, start, self.now);
-            observe::recovered(self.partition, records, machine.live(), began.elapsed());
-            return Ok(Claimed { machine, recover_from: start });
-        }
-    }
-
-    /// The checkpoints that `control[p]` tells, the one to try first last.
-    async fn checkpoints(&self) -> Result<Vec<Checkpoint>, LogError> {
-        let mut found = Vec::new();
-        let mut next = self.log.bounds(Topic::Control, self.partition).await?.start;
-        loop {
-            let records = self.log.read(Topic::Control, self.partition, next, READ_RECORDS_MAX, READ_BYTES_MAX).await?;
-            let Some(last) = records.last() else { break };
-            next = last.offset + 1;
-            for record in &records {
-                if let Ok(JournalRecord::Checkpoint(checkpoint)) = codec::decode_journal(&record.value) {
-                    found.push(checkpoint);
-                }
             }
+            let start = match &control.believed {
+                Some(checkpoint) => checkpoint.recover_from,
+                None => self.log.bounds(Topic::Executions, self.partition).await?.start,
+            };
+            let mut reading = self.reading(control.believed.as_ref(), start);
+            self.read_to(&mut reading, None).await?;
+            if reading.recovery.claimed() >= epoch {
+                epoch = reading.recovery.claimed() + 1;
+                continue;
+            }
+            let at = self.append(Topic::Executions, epoch).await?;
+            self.read_to(&mut reading, Some(at)).await?;
+            if reading.recovery.claimed() != epoch {
+                epoch = reading.recovery.claimed() + 1;
+                continue;
+            }
+            let records = at.saturating_sub(start);
+            let machine = reading.recovery.finish(epoch, at, start, self.now);
+            observe::recovered(self.partition, records, machine.live(), began.elapsed());
+            return Ok(Claimed { machine, epoch, recover_from: start });
         }
-        found.sort_by_key(|checkpoint| (checkpoint.epoch, checkpoint.journal_offset));
-        Ok(found)
     }
 
-    /// Reads from a checkpoint, or from the start, to the end. `None` when the checkpoint is not to be believed.
-    async fn read_from(&self, checkpoint: Option<&Checkpoint>, start: Offset) -> Result<Option<Reading>, LogError> {
+    fn reading(&self, checkpoint: Option<&Checkpoint>, start: Offset) -> Reading {
         let recovery =
             Recovery::new(self.partition, self.log.partitions(), self.limits.clone(), Arc::clone(&self.catalog));
-        let mut reading = match checkpoint {
-            Some(checkpoint) => {
-                Reading { recovery: recovery.starting_in(checkpoint.recover_epoch), next: checkpoint.recover_from }
-            }
+        match checkpoint {
+            Some(checkpoint) => Reading { recovery: recovery.starting_in(checkpoint.recover_epoch), next: start },
             None => Reading { recovery, next: start },
-        };
-        loop {
+        }
+    }
+
+    /// Reads on, up to and including `last`, or to the end.
+    async fn read_to(&self, reading: &mut Reading, last: Option<Offset>) -> Result<(), LogError> {
+        while last.is_none_or(|last| reading.next <= last) {
             let records = self.read(reading.next).await?;
             if records.is_empty() {
-                return Ok(Some(reading));
+                return Ok(());
             }
             for stored in records {
+                if last.is_some_and(|last| stored.offset > last) {
+                    return Ok(());
+                }
                 let record = self.decode(&stored)?;
-                if let (Some(checkpoint), JournalRecord::Claim(claim)) = (checkpoint, &record)
-                    && claim.epoch > checkpoint.epoch
-                    && checkpoint.journal_offset.is_none_or(|offset| stored.offset < offset)
-                {
-                    return Ok(None);
-                }
-                // A record of a writer whose claim lies before `recover_from`, where this checkpoint's writer did not see it.
-                let unclaimed =
-                    record.epoch() > reading.recovery.claimed() && !matches!(record, JournalRecord::Claim(_));
-                if checkpoint.is_some() && unclaimed {
-                    return Ok(None);
-                }
                 reading.take(stored.offset, record);
             }
         }
+        Ok(())
     }
 
-    /// Appends a claim above every one seen, and reads up to it. Another claim that got in between is passed by a new one.
-    async fn claim(&self, reading: &mut Reading) -> Result<(Epoch, Offset), LogError> {
-        loop {
-            let epoch = reading.recovery.claimed() + 1;
-            let claim = Claim { epoch, node: self.node.to_owned(), at: self.now };
-            let value = codec::encode_journal(&JournalRecord::Claim(claim));
-            let record = Record::new(Bytes::new(), value);
-            let at = self.log.append(Topic::Executions, self.partition, vec![record]).await?.first;
-            while reading.next <= at {
-                for stored in self.read(reading.next).await? {
-                    if stored.offset > at {
-                        break;
-                    }
-                    let record = self.decode(&stored)?;
-                    reading.take(stored.offset, record);
-                }
-            }
-            if reading.recovery.claimed() == epoch {
-                return Ok((epoch, at));
-            }
-        }
+    /// Appends an intent to `control[p]`, or a claim to the journal.
+    async fn append(&self, topic: Topic, epoch: Epoch) -> Result<Offset, LogError> {
+        let claim = Claim { epoch, node: self.node.to_owned(), at: self.now };
+        let value = codec::encode_journal(&JournalRecord::Claim(claim));
+        let record = Record::new(Bytes::new(), value);
+        Ok(self.log.append(topic, self.partition, vec![record]).await?.first)
     }
 
     async fn read(&self, from: Offset) -> Result<Vec<StoredRecord>, LogError> {
@@ -147,6 +128,39 @@ impl Claiming<'_> {
             context: format!("executions[{}] at offset {}", self.partition, stored.offset),
             message: format!("{error}; the journal was written by a newer version, or is damaged"),
         })
+    }
+}
+
+/// What `control[p]` says.
+pub(crate) struct Control {
+    /// The highest epoch of an intent.
+    pub(crate) epoch_max: Epoch,
+    /// The newest checkpoint that is believed.
+    pub(crate) believed: Option<Checkpoint>,
+}
+
+impl Control {
+    /// Reads what lies before `end`, or everything.
+    pub(crate) async fn read(log: &dyn Log, partition: Partition, end: Option<Offset>) -> Result<Self, LogError> {
+        let mut control = Self { epoch_max: 0, believed: None };
+        let mut next = log.bounds(Topic::Control, partition).await?.start;
+        loop {
+            let records = log.read(Topic::Control, partition, next, READ_RECORDS_MAX, READ_BYTES_MAX).await?;
+            let Some(last) = records.last() else { return Ok(control) };
+            next = last.offset + 1;
+            for record in &records {
+                if end.is_some_and(|end| record.offset >= end) {
+                    return Ok(control);
+                }
+                match codec::decode_journal(&record.value) {
+                    Ok(JournalRecord::Claim(intent)) => control.epoch_max = control.epoch_max.max(intent.epoch),
+                    Ok(JournalRecord::Checkpoint(checkpoint)) if checkpoint.epoch >= control.epoch_max => {
+                        control.believed = Some(checkpoint);
+                    }
+                    _ => {}
+                }
+            }
+        }
     }
 }
 

@@ -11,10 +11,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use fastn_domain::event::EventRecord;
 use fastn_domain::ids::ExecutionId;
-use fastn_domain::journal::{JournalRecord, OpFailure, OpRecord};
+use fastn_domain::journal::{Epoch, JournalRecord, OpFailure, OpRecord};
 use fastn_domain::partition::partition_of;
 use fastn_domain::time::Timestamp;
-use fastn_log::{Appended, LogError, Offset, Partition, Record, Topic, codec};
+use fastn_log::{Appended, LogError, LogErrorKind, Offset, Outcome, Partition, Record, Topic, codec};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::CallContext;
-use super::claim::{Claimed, Claiming};
+use super::claim::{Claimed, Claiming, Control};
 use super::machine::{CallRequest, CallTarget, Input, LoggedEvent, Machine, Output, Source, StartRun};
 use super::pipeline::Shared;
 use super::{observe, sandboxes};
@@ -37,8 +37,8 @@ const EVENTS_BYTES_MAX: usize = 2 * 1024 * 1024;
 const QUEUED_MAX: usize = 1_000_000;
 /// The wait before a partition that failed is claimed again.
 const CLAIM_AGAIN: Duration = Duration::from_millis(500);
-/// Checkpoints kept in `control[p]`.
-const CHECKPOINTS_KEPT: u64 = 4;
+/// Records kept in `control[p]`: far more than one believed checkpoint, so that an intent of a slow claimer is seen.
+const CONTROL_RECORDS_KEPT: u64 = 64;
 
 /// Keeps `partition` running until `stop`.
 pub(super) async fn run(
@@ -79,7 +79,7 @@ async fn serve(
         catalog: shared.catalog.borrow().clone(),
         now: shared.clock.now(),
     };
-    let Claimed { machine, recover_from } = claiming.run().await?;
+    let Claimed { machine, epoch, recover_from } = claiming.run().await?;
     let mut driver = Driver {
         shared: Arc::clone(shared),
         partition,
@@ -88,7 +88,8 @@ async fn serve(
         appends: FuturesOrdered::new(),
         calls: HashMap::new(),
         out: Vec::new(),
-        checkpoints: 0,
+        epoch,
+        lost: CancellationToken::new(),
     };
     shared.set_floor(partition, driver.machine.events_needed_from(), recover_from);
     shared.set_ready(partition, true);
@@ -108,7 +109,9 @@ struct Driver {
     appends: FuturesOrdered<Append>,
     calls: HashMap<ExecutionId, Vec<AbortHandle>>,
     out: Vec<Output>,
-    checkpoints: u64,
+    epoch: Epoch,
+    /// Set when another process has claimed the partition.
+    lost: CancellationToken,
 }
 
 impl Driver {
@@ -159,6 +162,7 @@ impl Driver {
                     self.handle(Input::Catalog(newest));
                 }
                 _ = depth.tick() => self.tell_depth(*tail.borrow()),
+                () = self.lost.cancelled() => return Err(claimed_away(self.partition)),
                 () = stop.cancelled() => return self.settle().await,
             }
             self.carry_out();
@@ -281,19 +285,26 @@ impl Driver {
         });
     }
 
+    /// Puts a checkpoint where recovery finds it. Once it is known to be believed, the log may be trimmed before it; if it
+    /// is not, another process has claimed the partition, and this one stops.
     fn checkpoint(&mut self, checkpoint: fastn_domain::journal::Checkpoint) {
-        let (shared, partition) = (Arc::clone(&self.shared), self.partition);
+        let (shared, partition, epoch) = (Arc::clone(&self.shared), self.partition, self.epoch);
+        let lost = self.lost.clone();
         let recover_from = checkpoint.recover_from;
         let events = self.machine.events_needed_from();
-        self.checkpoints += 1;
         let value = codec::encode_journal(&JournalRecord::Checkpoint(checkpoint));
         tokio::spawn(async move {
             let append = shared.log.append(Topic::Control, partition, vec![Record::new(Bytes::new(), value)]);
             // Not heard: recovery starts at the checkpoint before, which is only slower.
-            if let Ok(appended) = append.await {
-                shared.set_floor(partition, events, recover_from);
-                let keep_from = appended.first.saturating_sub(CHECKPOINTS_KEPT);
-                let _next_time = shared.log.trim(Topic::Control, partition, keep_from).await;
+            let Ok(appended) = append.await else { return };
+            match Control::read(&*shared.log, partition, Some(appended.first)).await {
+                Ok(control) if control.epoch_max > epoch => lost.cancel(),
+                Ok(_) => {
+                    shared.set_floor(partition, events, recover_from);
+                    let keep_from = appended.first.saturating_sub(CONTROL_RECORDS_KEPT);
+                    let _next_time = shared.log.trim(Topic::Control, partition, keep_from).await;
+                }
+                Err(_) => {}
             }
         });
     }
@@ -340,6 +351,16 @@ async fn sleep(time: Option<Duration>) {
     }
 }
 
+fn claimed_away(partition: Partition) -> LogError {
+    LogError {
+        kind: LogErrorKind::Closed,
+        outcome: Outcome::NotDone,
+        operation: "own",
+        context: format!("partition {partition}"),
+        message: "another process has claimed it".to_owned(),
+    }
+}
+
 fn journal_record(record: &JournalRecord) -> Record {
     let key = match record {
         JournalRecord::Progress(progress) => progress.scope.key(),
@@ -377,7 +398,7 @@ async fn emit(shared: &Shared, event: EventRecord) -> Result<String, OpFailure> 
     loop {
         match shared.log.append(Topic::Events, partition, vec![record.clone()]).await {
             Ok(_) => return Ok(answer),
-            Err(error) if error.kind == fastn_log::LogErrorKind::TooLarge => {
+            Err(error) if error.kind == LogErrorKind::TooLarge => {
                 let message = format!("ctx.emit: {error}");
                 return Err(OpFailure {
                     name: "Error".to_owned(),

@@ -396,7 +396,10 @@ impl Machine {
         let line = |one: &Execution| {
             let pending: Vec<&str> = one.pending.iter().map(execution::Pending::key).collect();
             let (journaled, results, in_log) = (one.journaled, one.results.len(), one.results_in_log);
-            format!("{} {:?} pending {pending:?}, {journaled} of {results} results journaled, more in the log: {in_log}, records {:?}", one.id, one.phase, one.records)
+            format!(
+                "{} {:?} pending {pending:?}, {journaled} of {results} results journaled, more in the log: {in_log}, records {:?}",
+                one.id, one.phase, one.records
+            )
         };
         self.executions.values().map(|one| line(one)).collect()
     }

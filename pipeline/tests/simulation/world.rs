@@ -41,7 +41,10 @@ struct Writer {
     inputs: Vec<Input>,
     sandboxes: HashMap<u64, Sandbox>,
     calls: Vec<CallRequest>,
+    epoch: u64,
     zombie: bool,
+    /// It has seen that it lost the partition.
+    lost: bool,
 }
 
 /// See the head of this file.
@@ -50,7 +53,7 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) events: Vec<(Timestamp, EventRecord)>,
     pub(crate) journal: Vec<JournalRecord>,
-    control: Vec<Checkpoint>,
+    control: Vec<JournalRecord>,
     writers: Vec<Writer>,
     pub(crate) sink: Sink,
     scripts: Vec<Vec<Statement>>,
@@ -148,7 +151,7 @@ impl World {
         }
         let zombies = self.writers.len() as u64 - 1;
         let who = if zombies > 0 && self.random.chance(40) { 1 + self.random.below(zombies) as usize } else { 0 };
-        if who > 0 && self.random.chance(4) {
+        if who > 0 && (self.writers[who].lost || self.random.chance(4)) {
             self.tell(|| "a zombie ends".to_owned());
             self.writers.remove(who);
             return;
@@ -208,54 +211,38 @@ impl World {
         self.claim();
     }
 
-    /// A new owner: checkpoint, journal, claim, as the driver does it.
+    /// A new owner: intent, journal, claim, as the driver does it.
     fn claim(&mut self) {
-        let mut checkpoints = self.control.clone();
-        checkpoints.sort_by_key(|checkpoint| (checkpoint.epoch, checkpoint.journal_offset));
-        loop {
-            let checkpoint = checkpoints.pop();
-            let Some(mut recovery) = self.read_from(checkpoint.as_ref()) else { continue };
-            let epoch = recovery.claimed() + 1;
-            let at = self.journal.len() as u64;
-            let claim = JournalRecord::Claim(Claim { epoch, node: "n".to_owned(), at: self.now });
-            self.journal.push(claim.clone());
-            recovery.apply(at, claim);
-            let start = checkpoint.map_or(0, |checkpoint| checkpoint.recover_from);
-            let machine = recovery.finish(epoch, at, start, self.now);
-            self.tell(|| format!("claim {epoch} at {at}, read from {start}: {} live", machine.live()));
-            let writer = Writer {
-                machine,
-                appends: VecDeque::new(),
-                acknowledged: VecDeque::new(),
-                inputs: Vec::new(),
-                sandboxes: HashMap::new(),
-                calls: Vec::new(),
-                zombie: false,
-            };
-            self.writers.insert(0, writer);
-            return self.handle(0, Input::Tick);
+        let (epoch_max, believed) = control_says(&self.control);
+        let mut recovery = Recovery::new(0, 1, self.limits.clone(), Arc::clone(&self.catalog));
+        let start = believed.as_ref().map_or(0, |checkpoint| checkpoint.recover_from);
+        if let Some(checkpoint) = &believed {
+            recovery = recovery.starting_in(checkpoint.recover_epoch);
         }
-    }
-
-    fn read_from(&self, checkpoint: Option<&Checkpoint>) -> Option<Recovery> {
-        let recovery = Recovery::new(0, 1, self.limits.clone(), Arc::clone(&self.catalog));
-        let (mut recovery, start) = match checkpoint {
-            Some(checkpoint) => (recovery.starting_in(checkpoint.recover_epoch), checkpoint.recover_from),
-            None => (recovery, 0),
+        let epoch = epoch_max + 1;
+        let at = self.journal.len() as u64;
+        let claim = JournalRecord::Claim(Claim { epoch, node: "n".to_owned(), at: self.now });
+        self.control.push(claim.clone());
+        self.journal.push(claim);
+        for (offset, record) in self.journal.iter().enumerate().skip(start as usize) {
+            recovery.apply(offset as u64, record.clone());
+        }
+        assert_eq!(recovery.claimed(), epoch, "an epoch was given twice");
+        let machine = recovery.finish(epoch, at, start, self.now);
+        self.tell(|| format!("claim {epoch} at {at}, read from {start}: {} live", machine.live()));
+        let writer = Writer {
+            machine,
+            epoch,
+            appends: VecDeque::new(),
+            acknowledged: VecDeque::new(),
+            inputs: Vec::new(),
+            sandboxes: HashMap::new(),
+            calls: Vec::new(),
+            zombie: false,
+            lost: false,
         };
-        for (at, record) in self.journal.iter().enumerate().skip(start as usize) {
-            let at = at as u64;
-            if let Some(checkpoint) = checkpoint {
-                let is_claim = matches!(record, JournalRecord::Claim(_));
-                let before = checkpoint.journal_offset.is_none_or(|offset| at < offset);
-                let passed = is_claim && record.epoch() > checkpoint.epoch && before;
-                if passed || (record.epoch() > recovery.claimed() && !is_claim) {
-                    return None;
-                }
-            }
-            recovery.apply(at, record.clone());
-        }
-        Some(recovery)
+        self.writers.insert(0, writer);
+        self.handle(0, Input::Tick);
     }
 
     /// The oldest append of a writer becomes durable. Its writer may not hear of it, and then claims anew, as the driver does.
@@ -379,7 +366,11 @@ impl World {
             Output::Answer { .. } => {}
             Output::Checkpointed(checkpoint) => {
                 self.tell(|| format!("checkpoint {checkpoint:?}"));
-                self.control.push(checkpoint);
+                let (epoch_max, _) = control_says(&self.control);
+                self.control.push(JournalRecord::Checkpoint(checkpoint));
+                let writer = &mut self.writers[who];
+                writer.lost = epoch_max > writer.epoch;
+                assert!(writer.zombie || !writer.lost, "the owner was told that it is none");
             }
         }
     }
@@ -410,6 +401,21 @@ fn shown(record: &JournalRecord) -> String {
         JournalRecord::Claim(claim) => format!("claim {}", claim.epoch),
         JournalRecord::Checkpoint(one) => format!("checkpoint from {}", one.recover_from),
     }
+}
+
+/// The highest epoch of an intent, and the newest believed checkpoint, as the driver reads them.
+fn control_says(control: &[JournalRecord]) -> (u64, Option<Checkpoint>) {
+    let (mut epoch_max, mut believed) = (0, None);
+    for record in control {
+        match record {
+            JournalRecord::Claim(intent) => epoch_max = epoch_max.max(intent.epoch),
+            JournalRecord::Checkpoint(checkpoint) if checkpoint.epoch >= epoch_max => {
+                believed = Some(checkpoint.clone())
+            }
+            _ => {}
+        }
+    }
+    (epoch_max, believed)
 }
 
 fn evicted_turn(slot: u64) -> Turn {

@@ -110,7 +110,7 @@ impl Machine {
         if let Some(sequence) = &execution.sequence
             && let Some(next) = self.sequences.leave(sequence, id)
         {
-            self.admit_successor(next);
+            self.admit_successor(next, seq);
         }
     }
 
@@ -124,8 +124,11 @@ impl Machine {
         self.deliver(parent, result, false);
     }
 
-    fn admit_successor(&mut self, id: ExecutionId) {
+    /// The next of a sequence. Its effects wait until the end before it is durable: else a crash could let that one run
+    /// again after this one's calls went out.
+    fn admit_successor(&mut self, id: ExecutionId, seq: u64) {
         let Some(execution) = self.executions.get_mut(&id) else { return };
+        execution.barrier = execution.barrier.max(seq);
         execution.phase = Phase::Queued;
         let (scope, lane) = (Arc::clone(&execution.scope), super::queue::Lane::of(execution.triggered_by));
         self.queue.push(&scope, lane, id);

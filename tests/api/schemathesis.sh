@@ -3,6 +3,7 @@
 #
 #   tests/api/schemathesis.sh URL ACCESS_KEY [SECONDS]
 #
+# SCHEMATHESIS_SEED makes a run repeat another's.
 # Needs python3 and the network once, to install schemathesis into .venv beside this file.
 set -eu
 url=${1:?usage: schemathesis.sh URL ACCESS_KEY [SECONDS]}
@@ -18,7 +19,7 @@ cd "$here"
 # The stream never ends by itself, and metrics and pages are no JSON API; they have tests of their own.
 # Data that the schema allows may still be refused for what no schema can say (a workflow that does not compile, a trigger
 # whose paths do not parse), so acceptance is not checked.
-exec "$venv/bin/schemathesis" run "$url/openapi.json" --url "$url" \
+exec "$venv/bin/schemathesis" run ${SCHEMATHESIS_SEED:+--seed "$SCHEMATHESIS_SEED"} "$url/openapi.json" --url "$url" \
     --header "x-fastn-access-key: $key" \
     --exclude-operation-id followExecutions \
     --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,unsupported_method,ignored_auth \

@@ -15,7 +15,8 @@ test: ## install what the tests need and run every test
 check: ## format, lints, and drift of derived files
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	cargo run -q --bin fastn -- openapi | diff -u docs/openapi.json - || { echo "docs/openapi.json has drifted: run make openapi"; exit 1; }
+	cargo build -q --workspace
+	target/debug/fastn openapi | diff -u docs/openapi.json - || { echo "docs/openapi.json has drifted: run make openapi"; exit 1; }
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences were not checked (cargo install cargo-deny)"; fi
 
@@ -23,7 +24,8 @@ fmt: ## format
 	cargo fmt --all
 
 openapi: ## write the derived OpenAPI document
-	cargo run -q --bin fastn -- openapi > docs/openapi.json
+	cargo build -q --workspace
+	target/debug/fastn openapi > docs/openapi.json
 
 bench: ## measure the main job beside the raw limits of this machine
 	cargo run --release --bin fastn -- bench $(BENCH)

@@ -95,11 +95,20 @@ impl Builder {
     /// `Config` when there is no key or the URL is none.
     pub fn build(self) -> Result<Fastn, Error> {
         let file = std::env::current_dir().ok().and_then(|here| FileConfig::find(&here)).unwrap_or_default();
-        let pick = |given: Option<String>, name: &str, file: Option<String>| {
-            given.or_else(|| std::env::var(name).ok().filter(|value| !value.is_empty())).or(file)
+        let named = |given: Option<String>, name: &str| {
+            given.or_else(|| std::env::var(name).ok().filter(|value| !value.is_empty()))
         };
-        let url = pick(self.given.url, "FASTN_URL", file.url).unwrap_or_else(|| URL_DEFAULT.to_owned());
-        let key = pick(self.given.access_key, "FASTN_ACCESS_KEY", file.access_key).ok_or_else(|| {
+        let pick = |given: Option<String>, name: &str, file: Option<String>| named(given, name).or(file);
+        let named_url = named(self.given.url, "FASTN_URL");
+        let named_key = named(self.given.access_key, "FASTN_ACCESS_KEY");
+        // A folder that somebody else made must not lead a key of this user to a server of theirs.
+        if named_url.is_none() && named_key.is_some() && file.url.is_some() && named_key != file.access_key {
+            let detail = "the key was given, but the server is named by .fastn/config.json of this folder: name the server \
+                          too, with FASTN_URL or --url";
+            return Err(Error::new(ErrorKind::Config, "configure the client", detail));
+        }
+        let url = named_url.or(file.url).unwrap_or_else(|| URL_DEFAULT.to_owned());
+        let key = named_key.or(file.access_key).ok_or_else(|| {
             let detail = "no access key: give one, set FASTN_ACCESS_KEY, or run within a project of `fastn dev`";
             Error::new(ErrorKind::Config, "configure the client", detail)
         })?;

@@ -75,6 +75,9 @@ pub struct Limits {
     pub starts_in_flight_max: usize,
     /// Payload bytes of queued executions kept in memory; beyond it they are read again from the log when their turn comes.
     pub queued_payload_bytes_max: usize,
+    /// Sandboxes of this partition beside which the input of an execution that runs stays in memory. With more of them it
+    /// is read again from the log if its sandbox is dropped.
+    pub running_payloads_max: usize,
     /// Events in one `Admitted` record.
     pub admitted_events_max: usize,
     /// Records in the journal since the last checkpoint before the cleaner starts another, at least.
@@ -116,6 +119,7 @@ impl Default for Limits {
             customer_concurrency_default: 1_000,
             starts_in_flight_max: 8,
             queued_payload_bytes_max: 2 * 1024 * 1024,
+            running_payloads_max: 256,
             admitted_events_max: 256,
             clean_records_min: 50_000,
             clean_batch_max: 256,

@@ -36,6 +36,7 @@ fn limits() -> Limits {
         dedup_window: Duration::from_secs(1_000_000 * 3_600),
         starts_in_flight_max: 3,
         queued_payload_bytes_max: 700,
+        running_payloads_max: 1,
         admitted_events_max: 3,
         clean_records_min: 25,
         clean_batch_max: 2,

@@ -177,6 +177,8 @@ pub(super) struct Execution {
     pub(super) start_seen: bool,
     /// Whether it holds one of its customer's concurrency slots.
     pub(super) holds_slot: bool,
+    /// W3C trace context of the event's sender.
+    pub(super) traceparent: Option<Box<str>>,
     /// Event and input; absent when they must be read from the log.
     pub(super) payload: Option<Arc<Payload>>,
     /// Results that the sandbox has seen, in order: those not left in the log.
@@ -240,6 +242,7 @@ impl Execution {
             phase: Phase::Queued,
             start_seen: false,
             holds_slot: false,
+            traceparent: None,
             payload: None,
             results: Vec::new(),
             journaled: 0,
@@ -259,6 +262,14 @@ impl Execution {
     /// Whether an outside call of it is held or under way.
     pub(super) fn has_calls(&self) -> bool {
         self.pending.iter().any(|pending| pending.is_call())
+    }
+
+    pub(super) fn add_pending(&mut self, pending: Pending) {
+        // Most wait for one thing at a time, and many may wait.
+        if self.pending.is_empty() {
+            self.pending.reserve_exact(1);
+        }
+        self.pending.push(pending);
     }
 
     /// Leaves event and input to the log.

@@ -222,7 +222,7 @@ impl Machine {
 
     fn add_pending(&mut self, id: ExecutionId, pending: Pending) {
         if let Some(execution) = self.executions.get_mut(&id) {
-            execution.pending.push(pending);
+            execution.add_pending(pending);
         }
     }
 
@@ -246,7 +246,7 @@ impl Machine {
         };
         match &request.kind {
             OpKind::Fetch { .. } => {
-                let traceparent = self.executions.get(&id).and_then(|e| e.payload.as_ref()?.traceparent.clone());
+                let traceparent = self.executions.get(&id).and_then(|e| e.traceparent.as_deref().map(str::to_owned));
                 Reply::Call(CallTarget::Http { request: request.kind.clone(), traceparent }, "fetch")
             }
             OpKind::Sleep { until_ms } => {
@@ -363,7 +363,7 @@ impl Machine {
             headers: Vec::new(),
             data: Arc::from(emitted.data.to_string()),
             reply_to: None,
-            traceparent: execution.payload.as_ref().and_then(|payload| payload.traceparent.clone()),
+            traceparent: execution.traceparent.as_deref().map(str::to_owned),
         })
     }
 

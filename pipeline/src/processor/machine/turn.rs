@@ -30,19 +30,26 @@ impl Machine {
             };
             execution.holds_slot = true;
             self.starts_in_flight += 1;
-            if execution.payload.is_none() || execution.results_in_log {
-                execution.phase = Phase::Loading;
-                let load = self.load(id);
-                if let Some(execution) = self.executions.get_mut(&id) {
-                    execution.load = load;
-                }
-            } else {
-                self.start_sandbox(id);
-            }
+            self.start_or_load(id);
         }
     }
 
-    /// Starts a sandbox with all results so far. The execution holds a slot of its customer and one of the starts.
+    /// Starts a sandbox, after a look into the log if the past is not in memory. The execution holds a slot of its
+    /// customer and one of the starts.
+    fn start_or_load(&mut self, id: ExecutionId) {
+        let Some(execution) = self.executions.get_mut(&id) else { return };
+        execution.start_seen = false;
+        if execution.payload.is_some() && !execution.results_in_log {
+            return self.start_sandbox(id);
+        }
+        execution.phase = Phase::Loading;
+        let load = self.load(id);
+        if let Some(execution) = self.executions.get_mut(&id) {
+            execution.load = load;
+        }
+    }
+
+    /// Starts a sandbox with all results so far.
     pub(super) fn start_sandbox(&mut self, id: ExecutionId) {
         let slot = self.next_slot * u64::from(self.partitions) + u64::from(self.partition);
         self.next_slot += 1;
@@ -58,6 +65,10 @@ impl Machine {
         execution.inbox.clear();
         execution.logs.clear();
         self.slots.insert(slot, id);
+        execution.traceparent = payload.traceparent.as_deref().map(Box::from);
+        if self.slots.len() > self.limits.running_payloads_max {
+            execution.forget_payload();
+        }
         let start = StartRun {
             slot,
             execution: id,
@@ -101,10 +112,7 @@ impl Machine {
             TurnState::Evicted => {
                 self.slots.remove(&slot);
                 self.starts_in_flight += 1;
-                if let Some(execution) = self.executions.get_mut(&id) {
-                    execution.start_seen = false;
-                }
-                self.start_sandbox(id);
+                self.start_or_load(id);
             }
         }
     }

@@ -16,6 +16,7 @@ mod bench;
 mod configure;
 mod doctor;
 mod print;
+mod progress;
 mod run;
 mod send;
 pub(crate) mod style;

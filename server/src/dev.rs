@@ -48,7 +48,8 @@ pub(crate) async fn run(directory: PathBuf, mut flags: Layer) -> anyhow::Result<
     project::write_types(&directory)?;
     write_private(&data.join("config.json"), &serde_json::to_string_pretty(&file)?)?;
     let fastn = Fastn::builder().url(&url).access_key(&node.access_key).account(&config.account).build()?;
-    let applied = project::apply(&fastn, &project).await;
+    project.point_at(&url);
+    let applied = project::apply(&fastn, &project, || {}).await;
     terminal::welcome(&terminal::Welcome {
         style,
         url: &url,
@@ -97,11 +98,12 @@ async fn watch(style: Style, directory: PathBuf, fastn: Fastn, mut known: projec
         println!("{} {}", style.dim("changed"), names.join(", "));
         match Project::read(&directory) {
             Ok(mut project) => {
+                project.point_at(fastn.url());
                 // A secret that did not change would become a new version with each save of another file.
                 if !changed.iter().any(|path| path.ends_with("fastn.yaml")) {
                     project.manifest.secrets.clear();
                 }
-                tell(style, &project::apply(&fastn, &project).await);
+                tell(style, &project::apply(&fastn, &project, || {}).await);
             }
             Err(error) => println!("{} {error:#}", style.red("refused")),
         }

@@ -93,6 +93,26 @@ impl Project {
     }
 }
 
+/// Stands for the URL of the development server in the texts of `envConfig`.
+const DEV_URL: &str = "${FASTN_DEV_URL}";
+
+impl Project {
+    /// How many parts are applied.
+    pub(crate) fn parts(&self) -> usize {
+        let Manifest { customers, secrets, env_config, .. } = &self.manifest;
+        customers.len() + secrets.len() + env_config.len() + self.workflows.len() + self.triggers.len()
+    }
+
+    /// Puts the URL of the development server where the configuration asks for it.
+    pub(crate) fn point_at(&mut self, url: &str) {
+        for config in &mut self.manifest.env_config {
+            if let serde_json::Value::String(text) = &mut config.value {
+                *text = text.replace(DEV_URL, url);
+            }
+        }
+    }
+}
+
 /// What one application did: lines for people.
 #[derive(Debug, Default)]
 pub(crate) struct Applied {
@@ -102,18 +122,22 @@ pub(crate) struct Applied {
     pub(crate) refused: Vec<String>,
 }
 
-/// Applies `project` to the server. Goes on after a refusal, so that one wrong file does not hold back the others.
-pub(crate) async fn apply(fastn: &Fastn, project: &Project) -> Applied {
+/// Applies `project` to the server, and calls `step` after each of its parts. Goes on after a refusal, so that one wrong
+/// file does not hold back the others.
+pub(crate) async fn apply(fastn: &Fastn, project: &Project, step: impl Fn()) -> Applied {
     let mut applied = Applied::default();
     for customer in &project.manifest.customers {
         applied.note(format!("customer {}", customer.id), fastn.put_customer(customer).await);
+        step();
     }
     for secret in &project.manifest.secrets {
         applied.note(format!("secret {}", secret.name), fastn.put_secret(secret).await);
+        step();
     }
     for config in &project.manifest.env_config {
         applied
             .note(format!("configuration {}/{}", config.environment, config.key), fastn.put_env_config(config).await);
+        step();
     }
     for workflow in &project.workflows {
         if let Some(settings) = &workflow.settings {
@@ -124,9 +148,11 @@ pub(crate) async fn apply(fastn: &Fastn, project: &Project) -> Applied {
             Ok(version) => applied.done.push(format!("workflow {}@{}", workflow.id, version.version)),
             Err(error) => applied.refused.push(error.detail),
         }
+        step();
     }
     for trigger in &project.triggers {
         applied.note(format!("trigger {}", trigger.id), fastn.put_trigger(trigger).await);
+        step();
     }
     applied
 }

@@ -50,19 +50,6 @@ impl Example {
         eventually(text, || self.terminal().contains(text).then_some(())).with_context(|| self.terminal())
     }
 
-    fn url(&self) -> anyhow::Result<String> {
-        let config: Value = serde_json::from_slice(&std::fs::read(self.path(".fastn/config.json"))?)?;
-        Ok(config["url"].as_str().context("config.json has a url")?.to_owned())
-    }
-
-    /// Points the workflow's board at the inbox of the running node; the watcher applies it.
-    fn point_at_inbox(&self) -> anyhow::Result<()> {
-        let text = std::fs::read_to_string(repository().join("examples/github-triage/fastn.yaml"))?;
-        let text = text.replace("http://127.0.0.1:7400", &self.url()?);
-        std::fs::write(self.path("fastn.yaml"), text)?;
-        self.shown("changed fastn.yaml\napplied")
-    }
-
     fn cli(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let output =
             Command::new(binary()?).args(arguments).arg("--json").current_dir(self.directory.path()).output()?;
@@ -97,7 +84,6 @@ fn a_webhook_runs_and_outlives_a_kill() -> anyhow::Result<()> {
     let process = example.start()?;
     assert_eq!(mode(&example.path(".fastn/config.json"))?, 0o600);
     assert!(example.path(".fastn/types/fastn.d.ts").is_file() && example.path("tsconfig.json").is_file());
-    example.point_at_inbox()?;
     example.send("issues", "issues.opened.json")?;
     example.shown(" completed ")?;
     eventually("one completed execution", || (example.completed() == 1).then_some(()))?;
@@ -105,7 +91,6 @@ fn a_webhook_runs_and_outlives_a_kill() -> anyhow::Result<()> {
 
     let process = example.start()?;
     assert_eq!(example.completed(), 1, "{}", example.terminal());
-    example.point_at_inbox()?;
     example.send("issues", "issues.opened.json")?;
     example.send("pull_request", "pull_request.opened.json")?;
     eventually("a second completed execution", || (example.completed() >= 2).then_some(()))?;
@@ -121,7 +106,6 @@ fn a_webhook_runs_and_outlives_a_kill() -> anyhow::Result<()> {
 fn what_is_wrong_is_refused_and_told() -> anyhow::Result<()> {
     let example = Example::copy()?;
     let process = example.start()?;
-    example.point_at_inbox()?;
     let good = std::fs::read_to_string(example.path("workflows/triage.ts"))?;
     std::fs::write(example.path("workflows/triage.ts"), format!("const broken = = 1;\n{good}"))?;
     example.shown("refused workflows/triage.ts:1:16")?;

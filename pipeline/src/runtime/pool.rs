@@ -36,7 +36,7 @@ impl Default for PoolConfig {
     fn default() -> Self {
         Self {
             threads: std::thread::available_parallelism().map_or(1, usize::from),
-            sandboxes_max: 1024,
+            sandboxes_max: 512,
             image_bytes_max: 256 << 20,
             memory_bytes_max: 512 << 20,
             slice_cpu_ms_max: 1_000,

@@ -209,7 +209,8 @@ pub(crate) async fn dead_letters(command: DeadLetterCommand) -> anyhow::Result<(
                 from: how.from(),
                 version: how.version,
             };
-            let answer = remote.client()?.replay_dead_letters(&which).await?;
+            let client = remote.client()?;
+            let answer = super::progress::shown("replaying dead letters", client.replay_dead_letters(&which)).await?;
             if remote.json {
                 return print::value(&answer);
             }

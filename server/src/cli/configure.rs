@@ -60,7 +60,9 @@ pub(crate) async fn apply(directory: &Path, remote: &Remote) -> anyhow::Result<(
     let fastn = remote.client()?;
     // A server that is not there or a key that it does not know is told once, not for each part of the project.
     fastn.customers().page(None, Some(1)).await?;
-    let applied = project::apply(&fastn, &project).await;
+    let progress = super::progress::Progress::new("applying", project.parts());
+    let applied = project::apply(&fastn, &project, || progress.step()).await;
+    drop(progress);
     if remote.json {
         print::value(&serde_json::json!({"applied": applied.done, "refused": applied.refused}))?;
     } else {

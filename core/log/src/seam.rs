@@ -216,8 +216,10 @@ pub trait Log: Send + Sync + 'static {
     /// trimmed records may be readable again.
     async fn trim(&self, topic: Topic, partition: Partition, before: Offset) -> LogResult<()>;
 
-    /// Joins the processors that share the partitions. On one machine: owns them all from the start.
-    async fn join(&self, node: &str) -> LogResult<Membership>;
+    /// Joins the processes that share the partitions as `group`, e.g. `pipeline` or `projector`. Each partition has one
+    /// owner a group, except for moments in which the old one has not heard yet; claims and stored positions make those
+    /// harmless. On one machine: owns them all from the start.
+    async fn join(&self, group: &str) -> LogResult<Membership>;
 
     /// Bytes on disk that the log holds now, as far as the back end knows.
     fn disk_bytes(&self) -> u64;

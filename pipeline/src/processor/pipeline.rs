@@ -126,7 +126,7 @@ impl Pipeline {
         clock: Arc<dyn Clock>,
         config: PipelineConfig,
     ) -> Result<Pipeline, PipelineError> {
-        let membership = log.join(&config.node).await?;
+        let membership = log.join("pipeline").await?;
         let owned = membership.owned.borrow().clone();
         let count = log.partitions();
         let senders: Arc<OnceLock<Vec<Option<mpsc::UnboundedSender<Input>>>>> = Arc::default();

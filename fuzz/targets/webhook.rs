@@ -44,6 +44,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         catalog,
         secrets: Arc::new(|_| Ok("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned())),
         clock: Arc::new(FixedClock),
+        residency: Arc::default(),
         config: IngestConfig::default(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");

@@ -76,6 +76,7 @@ fn main() {
         catalog,
         secrets: Arc::new(|_| Ok(SECRET.to_owned())),
         clock: Arc::new(FixedClock),
+        residency: Arc::default(),
         config: IngestConfig::default(),
     });
     let bare = Router::new().route("/v1/webhooks/{trigger}", post(bare));

@@ -13,7 +13,7 @@ use fastn_contract::command::Accepted;
 use fastn_contract::error::Problem;
 use fastn_domain::catalog::{Catalog, SealedSecret};
 use fastn_domain::event::{EVENT_DATA_BYTES_MAX, EventRecord};
-use fastn_domain::{AccountId, Clock, CustomerId};
+use fastn_domain::{AccountId, Clock, CustomerId, Residency};
 use fastn_log::Log;
 use tokio::sync::watch;
 
@@ -76,6 +76,8 @@ pub struct Ingest {
     pub secrets: OpenSecret,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Whose events are taken here.
+    pub residency: Arc<Residency>,
     /// The limits.
     pub config: IngestConfig,
 }

@@ -45,7 +45,9 @@ pub(crate) async fn take(edge: &Edge, request: Request) -> Result<Taken, Problem
     let now = edge.parts.clock.now();
     let scope = {
         let catalog = edge.catalog();
-        authenticate(&catalog, &head.headers, now)?.scope(&catalog, &head.headers)?
+        let scope = authenticate(&catalog, &head.headers, now)?.scope(&catalog, &head.headers)?;
+        edge.parts.residency.check(&catalog, &scope)?;
+        scope
     };
     let encoding = Encoding::of(&head.headers)?;
     let bytes_max = config.events_body_bytes_max;

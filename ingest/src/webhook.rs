@@ -1,8 +1,8 @@
 //! `POST /v1/webhooks/{trigger}`: requests of third-party apps.
 //!
 //! ```text
-//!   trigger → customer → headers of the signature → body → signature → decoding → event
-//!      404        400              401           413/503      401       400/413
+//!   trigger → customer → region → headers of the signature → body → signature → decoding → event
+//!      404        400       421              401           413/503      401       400/413
 //! ```
 //!
 //! Nothing of the body is touched before the headers could be right, and nothing is decompressed or parsed before the
@@ -54,7 +54,12 @@ pub(crate) async fn take(edge: &Edge, trigger: &str, request: Request) -> Result
     let now = edge.parts.clock.now();
     let catalog = edge.catalog();
     let target = find(&catalog, trigger)?;
+    if let Some(customer) = customer(&target, &head.headers)? {
+        // Before its signature: what verifies it lies in the customer's own cell.
+        edge.parts.residency.check(&catalog, &Scope::new(target.account.clone(), customer))?;
+    }
     let proof = prove(&catalog, &target, &edge.parts.secrets, &head.headers, now)?;
+    edge.parts.residency.check(&catalog, &proof.scope)?;
     let encoding = Encoding::of(&head.headers)?;
     let bytes_max = config.webhook_body_bytes_max;
     let received = body::receive(&head.headers, body, &edge.budget, bytes_max, config.body_time_max).await?;

@@ -14,6 +14,6 @@ mod pipeline;
 mod programs;
 mod sandboxes;
 
-pub use answers::{Answers, Ticket};
+pub use answers::{Answers, Forward, Ticket};
 pub use calls::{CALL_RESPONSE_BYTES_MAX, CALL_TIMEOUT_MS_MAX, CALLS_PER_ORIGIN_MAX};
 pub use pipeline::{Pipeline, PipelineConfig, PipelineError, TrimFloor};

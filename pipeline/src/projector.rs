@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 use fastn_domain::journal::JournalRecord;
 use fastn_domain::time::Timestamp;
 use fastn_log::{Log, LogResult, Membership, Offset, Partition, Topic};
-use fastn_store::Store;
+use fastn_store::{Advance, Position, Store};
 use futures_util::future::select_all;
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
@@ -49,6 +49,10 @@ const CHANGES_QUEUE_MAX: usize = 4_096;
 const TURN_RECORDS: usize = 32;
 /// The longest wait after a failure; the first is a hundredth of it.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// How often a watcher looks whether a row is there, and how long before it tells the change without.
+const ROWS_LOOK: Duration = Duration::from_millis(20);
+const ROWS_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// How batches are cut.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +87,8 @@ pub struct Projector {
     changes: broadcast::Sender<ActivityChange>,
     projected: watch::Receiver<BTreeMap<Partition, Offset>>,
     task: JoinHandle<()>,
+    /// Keeps the membership of a watcher.
+    _everything: Option<watch::Sender<Arc<[Partition]>>>,
 }
 
 impl Projector {
@@ -98,7 +104,19 @@ impl Projector {
         let mut worker = Worker::new(Arc::clone(&log), store, options, changes.clone());
         worker.projected = sender;
         let task = tokio::spawn(async move { worker.run(membership).await });
-        Projector { log, changes, projected, task }
+        Projector { log, changes, projected, task, _everything: None }
+    }
+
+    /// Writes nothing, and tells the changes of every partition from now on: for a node that shows activity which others
+    /// project. A change is told when it is in SQL, or after a while without that.
+    pub fn watch(log: Arc<dyn Log>, store: Arc<dyn Store>, options: ProjectorOptions) -> Projector {
+        let (changes, _) = broadcast::channel(CHANGES_QUEUE_MAX);
+        let mut worker = Worker::new(Arc::clone(&log), store, options, changes.clone());
+        worker.writes = false;
+        let projected = worker.projected.subscribe();
+        let (everything, owned) = watch::channel((0..log.partitions()).collect());
+        let task = tokio::spawn(async move { worker.run(Membership { owned }).await });
+        Projector { log, changes, projected, task, _everything: Some(everything) }
     }
 
     /// Follows what changes in SQL.
@@ -143,6 +161,8 @@ pub(crate) struct Worker {
     store: Arc<dyn Store>,
     options: ProjectorOptions,
     sources: Vec<Source>,
+    /// Whether rows are written, or only what changed is told.
+    writes: bool,
     /// The source that the next batch begins with, so that a busy partition does not starve the others.
     first: usize,
     known: Changes,
@@ -166,7 +186,17 @@ impl Worker {
         changes: broadcast::Sender<ActivityChange>,
     ) -> Self {
         let projected = watch::Sender::new(BTreeMap::new());
-        Self { log, store, options, sources: Vec::new(), first: 0, known: Changes::default(), changes, projected }
+        Self {
+            log,
+            store,
+            options,
+            sources: Vec::new(),
+            writes: true,
+            first: 0,
+            known: Changes::default(),
+            changes,
+            projected,
+        }
     }
 
     async fn run(&mut self, mut membership: Membership) {
@@ -211,11 +241,17 @@ impl Worker {
         }
     }
 
-    /// Starts anew at the stored positions of these partitions.
+    /// Starts anew at the stored positions of these partitions, or at their ends for one that only watches.
     pub(crate) async fn own(&mut self, partitions: &[Partition]) -> Result<(), ProjectError> {
         self.sources.clear();
         for &partition in partitions {
-            let stored = self.store.position(partition).await?;
+            let stored = if self.writes {
+                self.store.position(partition).await?
+            } else {
+                // Records of a replaced writer may be shown until the next claim; rows never come of them.
+                let next = self.log.bounds(Topic::Executions, partition).await?.end;
+                Position { next, ..Position::default() }
+            };
             self.sources.push(Source::new(self.log.as_ref(), partition, stored));
         }
         self.tell_positions();
@@ -233,7 +269,11 @@ impl Worker {
             let mut changes = self.known.of(&fold, watched);
             let mut batch = fold.into_batch();
             batch.advances = advances;
-            self.store.project(batch).await?;
+            if self.writes {
+                self.store.project(batch).await?;
+            } else {
+                self.await_rows(&batch.advances).await;
+            }
             self.sources.iter_mut().for_each(Source::written);
             observe::committed(records, rows, started.elapsed());
             self.tell_positions();
@@ -245,6 +285,18 @@ impl Worker {
         }
         self.tell_lag();
         Ok((rows, more))
+    }
+
+    /// Waits until another projector has written what lies before these positions.
+    async fn await_rows(&self, advances: &[Advance]) {
+        let written = async {
+            for advance in advances {
+                while self.store.position(advance.partition).await.is_ok_and(|stored| stored.next < advance.to.next) {
+                    tokio::time::sleep(ROWS_LOOK).await;
+                }
+            }
+        };
+        let _shown_without = tokio::time::timeout(ROWS_WAIT_MAX, written).await;
     }
 
     async fn gather(&mut self) -> LogResult<Gathered> {

@@ -16,7 +16,7 @@ use fastn_domain::scope::Scope;
 use fastn_domain::time::{Clock, Timestamp};
 use fastn_log::{Log, Record, Topic, codec};
 use fastn_pipeline::processor::machine::Answer;
-use fastn_pipeline::processor::{Pipeline, PipelineConfig};
+use fastn_pipeline::processor::{Answers, Pipeline, PipelineConfig};
 use fastn_store::{MasterKey, Vault};
 use fastn_testkit::MemoryLog;
 use tokio::sync::watch;
@@ -35,6 +35,7 @@ impl Clock for System {
 struct World {
     log: Arc<MemoryLog>,
     pipeline: Pipeline,
+    answers: Arc<Answers>,
     scope: Scope,
     catalog: watch::Sender<Arc<Catalog>>,
 }
@@ -81,13 +82,15 @@ async fn start(log: Arc<MemoryLog>, workflows: &[(&str, &str, &str)]) -> World {
     let key = MasterKey::from_base64("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "test").unwrap();
     let vault = Arc::new(Vault::new(&key));
     let config = PipelineConfig { allow_private_addresses: true, ..PipelineConfig::default() };
-    let pipeline = Pipeline::start(log.clone(), watched, vault, Arc::new(System), config).await.unwrap();
-    World { log, pipeline, scope: Scope::parse("acc", "cus").unwrap(), catalog }
+    let answers = Answers::new("local", None);
+    let pipeline =
+        Pipeline::start(log.clone(), watched, vault, Arc::new(System), answers.clone(), config).await.unwrap();
+    World { log, pipeline, answers, scope: Scope::parse("acc", "cus").unwrap(), catalog }
 }
 
 impl World {
     async fn run(&self, workflow: &str, id: &str, input: &str) -> Answer {
-        let ticket = self.pipeline.answers().open();
+        let ticket = self.answers.open();
         self.send(workflow, id, input, Some(ticket.reply_to.clone())).await;
         let mut ticket = ticket;
         tokio::time::timeout(DEADLINE, &mut ticket.answer).await.expect("an answer in time").unwrap()
@@ -204,7 +207,7 @@ export default async function (ctx: any) {
 "#;
     let child = "export default async function (ctx: any) { return ctx.input.x + 1; }";
     let world = start(Arc::new(MemoryLog::new(1)), &[("parent", "", parent), ("child", "", child)]).await;
-    let ticket = world.pipeline.answers().open();
+    let ticket = world.answers.open();
     world.send("parent", "e1", "{}", Some(ticket.reply_to.clone())).await;
     world.wait_finished(1).await;
     let mut n = 0;

@@ -35,6 +35,8 @@ struct Told {
     errors: Vec<FieldError>,
     #[serde(default)]
     execution_id: Option<String>,
+    #[serde(default)]
+    base_url: Option<String>,
 }
 
 /// A failed call.
@@ -57,6 +59,8 @@ pub struct Error {
     pub execution_id: Option<String>,
     /// The parts of the request that are not valid.
     pub fields: Vec<FieldError>,
+    /// The cell of the customer's region, when the one that was asked serves another.
+    pub base_url: Option<String>,
 }
 
 impl Error {
@@ -70,6 +74,7 @@ impl Error {
             retry_after: None,
             execution_id: None,
             fields: Vec::new(),
+            base_url: None,
         }
     }
 
@@ -82,6 +87,7 @@ impl Error {
             error.detail = problem.detail;
             error.execution_id = problem.execution_id;
             error.fields = problem.errors;
+            error.base_url = problem.base_url;
             let told = problem.retry_after.map(|seconds| Duration::from_secs(u64::from(seconds)));
             error.retry_after = retry_after.or(told);
         }

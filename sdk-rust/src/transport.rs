@@ -1,7 +1,8 @@
 //! One call: its attempts, their waits, and what its answer becomes.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +18,8 @@ use crate::error::{Error, ErrorKind};
 const WAIT_FIRST: Duration = Duration::from_millis(250);
 /// Longest wait between two attempts, also when the server asks for more: then the error is the caller's to handle.
 const WAIT_MAX: Duration = Duration::from_secs(30);
+/// Times that one call follows a customer to another cell: one that is sent back and forth ends.
+const MOVES_MAX: u32 = 2;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The connection to one server with one key. Cheap to clone.
@@ -29,6 +32,8 @@ struct Inner {
     url: Url,
     timeout: Duration,
     attempts_max: u32,
+    /// The cells of customers that this one does not serve, as it told.
+    homes: Mutex<HashMap<String, Url>>,
 }
 
 /// One request.
@@ -57,6 +62,12 @@ impl Call {
     pub(crate) fn without_key(mut self) -> Self {
         self.headers.remove(HEADER_IDEMPOTENCY_KEY);
         self
+    }
+
+    /// The customer that it is for; empty for none.
+    fn customer(&self) -> String {
+        let named = self.headers.get(HEADER_CUSTOMER).and_then(|value| value.to_str().ok());
+        named.unwrap_or_default().to_owned()
     }
 
     fn is_repeatable(&self) -> bool {
@@ -133,7 +144,7 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| refused(error.to_string()))?;
-        Ok(Self(Arc::new(Inner { http, url, timeout, attempts_max })))
+        Ok(Self(Arc::new(Inner { http, url, timeout, attempts_max, homes: Mutex::default() })))
     }
 
     /// The server.
@@ -160,11 +171,16 @@ impl Transport {
     /// idempotency key, may be sent again whatever became of it; any other only when it was certainly not taken.
     pub(crate) async fn bytes(&self, call: Call) -> Result<Bytes, Error> {
         let mut attempt = 1;
+        let mut moves = 0;
         loop {
             let error = match self.once(&call).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => error,
             };
+            if moves < MOVES_MAX && self.moved(&call, &error) {
+                moves += 1;
+                continue;
+            }
             let wait = error.retry_after.unwrap_or_else(|| backoff(attempt));
             let safe = call.is_repeatable() || error.is_not_done();
             if attempt >= self.0.attempts_max || !error.is_transient() || !safe || wait > WAIT_MAX {
@@ -173,6 +189,19 @@ impl Transport {
             tokio::time::sleep(wait).await;
             attempt += 1;
         }
+    }
+
+    /// Remembers the cell that the answer names as the customer's own. False when it names none, or none that may be
+    /// trusted with the key: a server that was reached over TLS cannot lead to one that is not.
+    fn moved(&self, call: &Call, error: &Error) -> bool {
+        let Some(url) = error.base_url.as_deref().filter(|_| error.status == Some(421)) else { return false };
+        let Ok(url) = url.parse::<Url>() else { return false };
+        let safe = url.scheme() == "https" || (url.scheme() == "http" && self.url().scheme() == "http");
+        if !safe || url.cannot_be_a_base() {
+            return false;
+        }
+        self.0.homes.lock().unwrap_or_else(PoisonError::into_inner).insert(call.customer(), url);
+        true
     }
 
     async fn once(&self, call: &Call) -> Result<Bytes, Error> {
@@ -189,6 +218,13 @@ impl Transport {
 
     /// Opens a stream: its head has a time limit, its body none.
     pub(crate) async fn open(&self, call: &Call) -> Result<Response, Error> {
+        match self.open_once(call).await {
+            Err(error) if self.moved(call, &error) => self.open_once(call).await,
+            opened => opened,
+        }
+    }
+
+    async fn open_once(&self, call: &Call) -> Result<Response, Error> {
         let operation = operation(call);
         let request = self.request(call).header(ACCEPT, "text/event-stream");
         let response = match tokio::time::timeout(self.0.timeout, request.send()).await {
@@ -205,7 +241,8 @@ impl Transport {
     }
 
     fn request(&self, call: &Call) -> reqwest::RequestBuilder {
-        let mut url = self.0.url.clone();
+        let home = self.0.homes.lock().unwrap_or_else(PoisonError::into_inner).get(&call.customer()).cloned();
+        let mut url = home.unwrap_or_else(|| self.0.url.clone());
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(&call.segments);
         }

@@ -66,12 +66,13 @@ impl Deref for Api {
     }
 }
 
-/// The routes of the API over `ports`. `edge` is the router of the ingest role: its routes are documented here, and it
-/// authenticates by itself. Must be called within a runtime.
-pub fn router(ports: Ports, edge: Router) -> Router {
+/// The routes of the API over `ports`, or without `serves_api` only those that every node answers: health, metrics and
+/// documents. `edge` is the router of the ingest role: its routes are documented here, and it authenticates by itself.
+/// Must be called within a runtime.
+pub fn router(ports: Ports, edge: Router, serves_api: bool) -> Router {
     let live = stream::Live::start(&ports.activity, ports.stopping.clone());
     let api = Api(Arc::new(ApiState { ports, repeats: idempotency::InFlight::default(), live }));
-    let (protected, _) = protected().split_for_parts();
+    let protected = if serves_api { protected().split_for_parts().0 } else { Router::new() };
     let (open, _) = open().split_for_parts();
     let protected = protected
         .layer(middleware::from_fn_with_state(api.clone(), idempotency::repeat_safely))

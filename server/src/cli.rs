@@ -11,6 +11,7 @@ use fastn_sdk::{ErrorKind, Fastn};
 
 use crate::config::{Layer, ServeConfig};
 
+mod access_keys;
 mod activity;
 mod bench;
 mod configure;
@@ -104,6 +105,9 @@ enum Command {
     /// Dead letters: list, show, replay
     #[command(subcommand)]
     DeadLetters(activity::DeadLetterCommand),
+    /// Access keys: create, list, revoke
+    #[command(subcommand)]
+    AccessKeys(access_keys::AccessKeyCommand),
     /// Measure the main job on this machine
     Bench(bench::Bench),
     /// Check this machine, the data directory and the server
@@ -197,6 +201,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Run(run) => run::run(run).await,
         Command::Events(command) => activity::events(command).await,
         Command::Executions(command) => activity::executions(command).await,
+        Command::AccessKeys(command) => access_keys::run(command).await,
         Command::DeadLetters(command) => activity::dead_letters(command).await,
         Command::Bench(bench) => bench::run(bench).await,
         Command::Doctor { layer } => doctor::run(layer).await,
@@ -209,17 +214,19 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
 async fn serve(file: Option<PathBuf>, layer: Layer) -> anyhow::Result<()> {
     let config = ServeConfig::of(layer, file.as_deref(), false)?;
     tracing_for(&config)?;
-    // The configuration holds no secret: keys lie in the data directory.
+    // Passwords show themselves as ***.
     tracing::info!(config = %serde_json::to_string(&config)?, "the effective configuration");
     let node = crate::wiring::Node::start(&config, axum::Router::new()).await?;
     tracing::info!(address = %node.address, "fastn listens on {}", node.address);
-    tracing::info!(
-        account = config.account,
-        file = %crate::wiring::key_file(&config.data).display(),
-        "the access key of {} lies in {}, readable by this user only",
-        config.account,
-        crate::wiring::key_file(&config.data).display()
-    );
+    if node.access_key.is_some() {
+        tracing::info!(
+            account = config.account,
+            file = %crate::wiring::key_file(&config.data).display(),
+            "the access key of {} lies in {}, readable by this user only",
+            config.account,
+            crate::wiring::key_file(&config.data).display()
+        );
+    }
     stop_signal().await?;
     tracing::info!("stopping");
     node.stop().await.context("stop the node")
@@ -307,6 +314,7 @@ mod tests {
             "events",
             "executions",
             "dead-letters",
+            "access-keys",
             "doctor",
             "rebuild",
             "openapi",

@@ -38,22 +38,23 @@ pub(crate) async fn run(directory: PathBuf, mut flags: Layer) -> anyhow::Result<
     crate::cli::tracing_for(&config)?;
 
     let node = Node::start(&config, inbox::router()).await?;
+    let key = node.access_key.clone().context("a development node makes a key")?;
     let url = format!("http://{}", node.address);
     let file = FileConfig {
         url: Some(url.clone()),
-        access_key: Some(node.access_key.clone()),
+        access_key: Some(key.clone()),
         account: Some(config.account.clone()),
         customer: None,
     };
     project::write_types(&directory)?;
     write_private(&data.join("config.json"), &serde_json::to_string_pretty(&file)?)?;
-    let fastn = Fastn::builder().url(&url).access_key(&node.access_key).account(&config.account).build()?;
+    let fastn = Fastn::builder().url(&url).access_key(&key).account(&config.account).build()?;
     project.point_at(&url);
     let applied = project::apply(&fastn, &project, || {}).await;
     terminal::welcome(&terminal::Welcome {
         style,
         url: &url,
-        key: &node.access_key,
+        key: &key,
         config: &config,
         project: &project,
         directory: &directory,
@@ -71,7 +72,7 @@ pub(crate) async fn run(directory: PathBuf, mut flags: Layer) -> anyhow::Result<
 
 fn demo_customer() -> Customer {
     let (id, name) = (CUSTOMER_DEFAULT.to_owned(), "Demo".to_owned());
-    Customer { id, name, status: CustomerStatus::default(), concurrency: None, weight: None }
+    Customer { id, name, status: CustomerStatus::default(), concurrency: None, weight: None, region: None }
 }
 
 fn tell(style: Style, applied: &Applied) {

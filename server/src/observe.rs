@@ -33,6 +33,17 @@ pub(crate) async fn count_request(request: Request, next: Next) -> Response {
     response
 }
 
+/// The answer of an Instant run was sent to the node whose caller waits.
+pub(crate) fn answer_forwarded() {
+    counter!("fastn_answers_forwarded_total", "outcome" => "sent").increment(1);
+}
+
+/// It was not; the caller looks at the execution instead.
+pub(crate) fn answer_not_forwarded(reason: &str) {
+    counter!("fastn_answers_forwarded_total", "outcome" => "lost").increment(1);
+    tracing::info!(reason, "the answer of an Instant run did not reach the node that waits for it");
+}
+
 /// A request failed for a reason on our side.
 pub(crate) fn request_failed_inside(error: &dyn std::error::Error) {
     counter!("fastn_api_failures_total").increment(1);

@@ -1,4 +1,4 @@
-//! The one place that names back ends and puts the parts of a node together.
+//! Puts the parts of a node together: the roles that its configuration names.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,11 @@ use fastn_domain::AccountId;
 use fastn_domain::catalog::{AccessKey, Catalog, ResourceKind};
 use fastn_domain::time::Clock;
 use fastn_ingest::{Ingest, IngestConfig};
-use fastn_log::{EmbeddedLog, EmbeddedOptions, Log, Topic};
+use fastn_log::Log;
 use fastn_pipeline::processor::machine::Answer;
-use fastn_pipeline::processor::{Pipeline, PipelineConfig};
+use fastn_pipeline::processor::{Answers, Pipeline, PipelineConfig};
 use fastn_pipeline::projector::{self, Projector, ProjectorOptions, Retention, RetentionOptions};
-use fastn_store::{
-    CatalogFeed, Expect, FeedOptions, MasterKey, ResourceWrite, SqliteOptions, SqliteStore, Store, Vault,
-};
+use fastn_store::{CatalogFeed, Expect, FeedOptions, MasterKey, ResourceWrite, Store, Vault};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
@@ -27,12 +25,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{ActivityChange, AwaitRun, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
 use crate::clock::SystemClock;
-use crate::config::ServeConfig;
+use crate::config::{Role, ServeConfig, StoreBackend};
+
+mod answers;
+mod backends;
+mod upkeep;
+
+pub(crate) use backends::{open_log, open_store};
 
 /// Changes that wait for the API's numbering.
 const CHANGES_QUEUE_MAX: usize = 8_192;
-/// How often the log is looked at for what can be freed.
-const TRIM_EVERY: std::time::Duration = std::time::Duration::from_secs(30);
 /// How often samples of histograms are folded into their buckets.
 const FOLD_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 /// Upper ends of the buckets of durations: from a turn of a sandbox to a slow endpoint.
@@ -44,15 +46,15 @@ const SECONDS_BUCKETS: &[f64] = &[
 pub(crate) struct Node {
     /// Where it listens.
     pub(crate) address: SocketAddr,
-    /// The account's key that this start made or found.
-    pub(crate) access_key: String,
+    /// The account's key that this start of a lone node made or found.
+    pub(crate) access_key: Option<String>,
     log: Arc<dyn Log>,
     store: Arc<dyn Store>,
     activity: broadcast::Sender<Arc<ActivityChange>>,
     stopping: CancellationToken,
     server: JoinHandle<std::io::Result<()>>,
     roles: Roles,
-    trimmer: JoinHandle<()>,
+    trimmer: Option<JoinHandle<()>>,
     _feed: CatalogFeed,
 }
 
@@ -64,45 +66,48 @@ impl Node {
         let metrics = metrics_recorder()?;
         let log = open_log(config).await?;
         let store = open_store(config).await?;
-        let master = MasterKey::read_or_create(&config.data.join("master.key"))?;
+        let master = backends::master_key(config)?;
         let (vault, seed_key) = (Arc::new(Vault::new(&master)), master.derive("fastn 2026 execution seeds"));
-        let account = AccountId::new(&config.account)?;
-        let access_key = ensure_key(store.as_ref(), &account, config).await?;
+        let access_key = match config.store_backend()? {
+            StoreBackend::Sqlite(_) => Some(ensure_key(store.as_ref(), config).await?),
+            StoreBackend::Postgres(_) => None,
+        };
         let (catalog, feed) = CatalogFeed::start(store.clone(), FeedOptions::default()).await?;
         let stopping = CancellationToken::new();
         let (activity, _) = broadcast::channel(CHANGES_QUEUE_MAX);
 
-        let roles = Roles::start(&log, &store, &catalog, &vault, config, seed_key).await?;
-        relay(roles.projector.changes(), activity.clone());
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("listen on {}; is another fastn running there?", config.listen))?;
+        let address = listener.local_addr()?;
+        let (answers, between) = between_nodes(config, address, &master)?;
+        let parts = Parts { config, log: &log, store: &store, catalog: &catalog, vault: &vault };
+        let roles = Roles::start(&parts, &answers, seed_key, &activity).await?;
         let ports = Ports {
             store: store.clone(),
             log: log.clone(),
             catalog: CatalogView(catalog.clone()),
+            residency: Arc::new(config.residency()),
             compile: Arc::new(compile),
             seal: seal_with(vault.clone()),
-            await_run: roles.await_run(),
+            await_run: await_run(answers),
             activity: activity.clone(),
             readiness: readiness(roles.pipeline.clone(), catalog.clone()),
             metrics: Arc::new(move || metrics.render()),
             stopping: stopping.clone(),
         };
-        let edge = fastn_ingest::router(Ingest {
-            log: log.clone(),
-            catalog,
-            secrets: open_with(vault),
-            clock: Arc::new(SystemClock),
-            config: IngestConfig::default(),
-        });
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .with_context(|| format!("listen on {}; is another fastn running there?", config.listen))?;
-        let address = listener.local_addr()?;
-        let app = crate::api::router(ports, edge.merge(extra));
+        let edge = if config.has(Role::Ingest) { edge(&parts) } else { Router::new() };
+        let app = crate::api::router(ports, edge.merge(between).merge(extra), config.has(Role::Api));
         let stop = stopping.clone();
         let server = tokio::spawn(async move {
             axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await }).await
         });
-        let trimmer = tokio::spawn(trim(log.clone(), store.clone(), roles.pipeline.clone(), config.log_bytes_max));
+        let keep = upkeep::Keep {
+            bytes: config.log_bytes_max,
+            time: std::time::Duration::from_secs(3_600 * u64::from(config.log_keep_hours)),
+        };
+        let trim = |pipeline| tokio::spawn(upkeep::trim(log.clone(), store.clone(), pipeline, keep));
+        let trimmer = roles.pipeline.clone().map(trim);
         Ok(Self { address, access_key, log, store, activity, stopping, server, roles, trimmer, _feed: feed })
     }
 
@@ -116,9 +121,15 @@ impl Node {
         const DRAIN: std::time::Duration = std::time::Duration::from_secs(10);
         self.stopping.cancel();
         let _slow_readers_are_cut = tokio::time::timeout(DRAIN, self.server).await;
-        self.trimmer.abort();
-        self.roles.pipeline.stop().await;
-        let _the_rest_at_the_next_start = self.roles.projector.caught_up(DRAIN).await;
+        if let Some(trimmer) = self.trimmer {
+            trimmer.abort();
+        }
+        if let Some(pipeline) = &self.roles.pipeline {
+            pipeline.stop().await;
+        }
+        if let Some(projector) = &self.roles.projector {
+            let _the_rest_at_the_next_start = projector.caught_up(DRAIN).await;
+        }
         drop(self.roles);
         self.log.close().await?;
         self.store.close().await;
@@ -126,56 +137,112 @@ impl Node {
     }
 }
 
+/// What the roles are made of.
+struct Parts<'a> {
+    config: &'a ServeConfig,
+    log: &'a Arc<dyn Log>,
+    store: &'a Arc<dyn Store>,
+    catalog: &'a watch::Receiver<Arc<Catalog>>,
+    vault: &'a Arc<Vault>,
+}
+
 /// The roles behind the log.
 struct Roles {
-    pipeline: Arc<Pipeline>,
-    projector: Projector,
-    _retention: Retention,
+    pipeline: Option<Arc<Pipeline>>,
+    projector: Option<Projector>,
+    _watcher: Option<Projector>,
+    _retention: Option<Retention>,
 }
 
 impl Roles {
     async fn start(
-        log: &Arc<dyn Log>,
-        store: &Arc<dyn Store>,
-        catalog: &watch::Receiver<Arc<Catalog>>,
-        vault: &Arc<Vault>,
-        config: &ServeConfig,
+        parts: &Parts<'_>,
+        answers: &Arc<Answers>,
         seed_key: [u8; 32],
+        activity: &broadcast::Sender<Arc<ActivityChange>>,
     ) -> anyhow::Result<Self> {
+        let Parts { config, log, store, catalog, vault } = parts;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let settings = PipelineConfig {
-            allow_private_addresses: config.allow_private_addresses,
-            seed_key,
-            ..PipelineConfig::default()
-        };
-        let pipeline = Pipeline::start(log.clone(), catalog.clone(), vault.clone(), clock.clone(), settings).await?;
-        let pipeline = Arc::new(pipeline);
-        let membership = log.join("projector").await?;
-        let projector = Projector::start(log.clone(), store.clone(), membership, ProjectorOptions::default());
-        let retention = Retention::start(store.clone(), clock, RetentionOptions::default());
-        Ok(Self { pipeline, projector, _retention: retention })
-    }
-
-    /// Opens places where the answers of Instant runs are awaited.
-    fn await_run(&self) -> AwaitRun {
-        let answers = self.pipeline.answers();
-        Arc::new(move || {
-            let mut ticket = answers.open();
-            let reply_to = ticket.reply_to.clone();
-            let outcome = async move {
-                match (&mut ticket.answer).await.ok()? {
-                    Answer::Finished { status, output, error, .. } => Some(Ok(RunOutcome { status, output, error })),
-                    Answer::Escalated { .. } => {
-                        Some(Ok(RunOutcome { status: ExecutionStatus::Running, output: None, error: None }))
-                    }
-                    Answer::Rejected { reason } => Some(Err(reason)),
-                    // Activity knows how it ended.
-                    Answer::Seen => None,
-                }
+        let mut roles = Self { pipeline: None, projector: None, _watcher: None, _retention: None };
+        if config.has(Role::Pipeline) {
+            let settings = PipelineConfig {
+                node: config.node.clone().unwrap_or_else(|| "a node without a name".to_owned()),
+                allow_private_addresses: config.allow_private_addresses,
+                seed_key,
+                ..PipelineConfig::default()
             };
-            RunTicket { reply_to, outcome: Box::pin(outcome) }
-        })
+            let (log, catalog, vault) = (Arc::clone(log), watch::Receiver::clone(catalog), Arc::clone(vault));
+            let pipeline = Pipeline::start(log, catalog, vault, clock.clone(), answers.clone(), settings).await?;
+            roles.pipeline = Some(Arc::new(pipeline));
+        }
+        if config.has(Role::Projector) {
+            let membership = log.join("projector").await?;
+            let projector =
+                Projector::start(Arc::clone(log), Arc::clone(store), membership, ProjectorOptions::default());
+            roles.projector = Some(projector);
+        }
+        // The API shows what all projectors write. One that is alone hears it from its own.
+        let alone = matches!(config.store_backend()?, StoreBackend::Sqlite(_));
+        if let (true, Some(projector)) = (alone, &roles.projector) {
+            relay(projector.changes(), activity.clone());
+        } else if config.has(Role::Api) {
+            let watcher = Projector::watch(Arc::clone(log), Arc::clone(store), ProjectorOptions::default());
+            relay(watcher.changes(), activity.clone());
+            roles._watcher = Some(watcher);
+        }
+        if config.has(Role::Scheduler) {
+            roles._retention = Some(Retention::start(Arc::clone(store), clock, RetentionOptions::default()));
+        }
+        Ok(roles)
     }
+}
+
+/// The routes of the ingest role.
+fn edge(parts: &Parts<'_>) -> Router {
+    fastn_ingest::router(Ingest {
+        log: parts.log.clone(),
+        catalog: parts.catalog.clone(),
+        secrets: open_with(parts.vault.clone()),
+        clock: Arc::new(SystemClock),
+        residency: Arc::new(parts.config.residency()),
+        config: IngestConfig::default(),
+    })
+}
+
+/// Where callers of Instant runs wait, and how answers come from other nodes.
+fn between_nodes(
+    config: &ServeConfig,
+    address: SocketAddr,
+    master: &MasterKey,
+) -> anyhow::Result<(Arc<Answers>, Router)> {
+    if matches!(config.store_backend()?, StoreBackend::Sqlite(_)) {
+        return Ok((Answers::new("local", None), Router::new()));
+    }
+    let node = config.advertise.clone().unwrap_or_else(|| address.to_string());
+    let token = answers::Token::of(master);
+    let desk = Answers::new(&node, Some(answers::forward(token.clone())?));
+    let router = answers::router(desk.clone(), &node, token);
+    Ok((desk, router))
+}
+
+/// Opens places where the answers of Instant runs are awaited.
+fn await_run(answers: Arc<Answers>) -> AwaitRun {
+    Arc::new(move || {
+        let mut ticket = answers.open();
+        let reply_to = ticket.reply_to.clone();
+        let outcome = async move {
+            match (&mut ticket.answer).await.ok()? {
+                Answer::Finished { status, output, error, .. } => Some(Ok(RunOutcome { status, output, error })),
+                Answer::Escalated { .. } => {
+                    Some(Ok(RunOutcome { status: ExecutionStatus::Running, output: None, error: None }))
+                }
+                Answer::Rejected { reason } => Some(Err(reason)),
+                // Activity knows how it ended.
+                Answer::Seen => None,
+            }
+        };
+        RunTicket { reply_to, outcome: Box::pin(outcome) }
+    })
 }
 
 /// Tells the API and the terminal what the projector has written.
@@ -207,44 +274,6 @@ fn update(change: projector::ExecutionChange) -> ActivityChange {
         error: change.error.map(|error| error.to_string()),
     };
     ActivityChange { scope: change.scope, execution }
-}
-
-/// Frees what neither a recovery nor the projector needs and what is older than the log keeps.
-async fn trim(log: Arc<dyn Log>, store: Arc<dyn Store>, pipeline: Arc<Pipeline>, keep_bytes: u64) {
-    let mut ticks = tokio::time::interval(TRIM_EVERY);
-    loop {
-        ticks.tick().await;
-        if log.disk_bytes() <= keep_bytes {
-            continue;
-        }
-        for partition in 0..log.partitions() {
-            let Some(floor) = pipeline.trim_floor(partition) else { continue };
-            let Ok(position) = store.position(partition).await else { continue };
-            // The projector reads the events of the records that it has still to read.
-            let behind = position.next < floor.journal;
-            let events = if behind { 0 } else { floor.events };
-            for (topic, before) in [(Topic::Executions, floor.journal.min(position.next)), (Topic::Events, events)] {
-                if let Err(error) = log.trim(topic, partition, before).await {
-                    tracing::warn!(%topic, partition, %error, "the log could not be trimmed");
-                }
-            }
-        }
-    }
-}
-
-/// Opens the log off the runtime's threads: it reads its journals.
-pub(crate) async fn open_log(config: &ServeConfig) -> anyhow::Result<Arc<dyn Log>> {
-    let directory = config.log_directory()?;
-    let options = EmbeddedOptions { partitions: config.partitions, ..EmbeddedOptions::default() };
-    let log = tokio::task::spawn_blocking(move || EmbeddedLog::open(&directory, options)).await??;
-    Ok(Arc::new(log))
-}
-
-/// Opens the store.
-pub(crate) async fn open_store(config: &ServeConfig) -> anyhow::Result<Arc<dyn Store>> {
-    let directory = config.store_directory()?;
-    std::fs::create_dir_all(&directory).with_context(|| format!("make the directory {}", directory.display()))?;
-    Ok(Arc::new(SqliteStore::open(&directory, SqliteOptions::default()).await?))
 }
 
 /// The recorder behind `/metrics`. Its samples are folded on a timer: left to the scraper, they would pile up in memory
@@ -287,7 +316,7 @@ fn open_with(vault: Arc<Vault>) -> fastn_ingest::OpenSecret {
 }
 
 fn readiness(
-    pipeline: Arc<Pipeline>,
+    pipeline: Option<Arc<Pipeline>>,
     catalog: watch::Receiver<Arc<Catalog>>,
 ) -> Arc<dyn Fn() -> Vec<HealthCheck> + Send + Sync> {
     Arc::new(move || {
@@ -297,15 +326,17 @@ fn readiness(
             reason: (!ok).then(|| reason.to_owned()),
         };
         let fed = catalog.has_changed().is_ok();
-        vec![
-            check("partitions", pipeline.ready(), "not every partition has recovered yet"),
-            check("catalog", fed, "the configuration is not followed any more"),
-        ]
+        let partitions = pipeline.as_ref().map(|pipeline| {
+            check("partitions", pipeline.ready(), "not every partition of this node has recovered yet")
+        });
+        let catalog = check("catalog", fed, "the configuration is not followed any more");
+        partitions.into_iter().chain([catalog]).collect()
     })
 }
 
 /// The account and a key of it. The key in the clear is kept beside the data, mode 0600, for the CLI on this machine.
-async fn ensure_key(store: &dyn Store, account: &AccountId, config: &ServeConfig) -> anyhow::Result<String> {
+async fn ensure_key(store: &dyn Store, config: &ServeConfig) -> anyhow::Result<String> {
+    let account = AccountId::new(&config.account)?;
     let file = key_file(&config.data);
     let known = std::fs::read_to_string(&file).ok().map(|text| text.trim().to_owned()).filter(|key| !key.is_empty());
     let prefix = if config.dev { "fsk_test_" } else { "fsk_live_" };
@@ -327,7 +358,7 @@ async fn ensure_key(store: &dyn Store, account: &AccountId, config: &ServeConfig
         row(ResourceKind::Account, account.to_string(), format!("{{\"id\":\"{account}\"}}")),
         row(ResourceKind::AccessKey, id, body),
     ];
-    store.write(account, writes).await.context("write the account's access key")?;
+    store.write(&account, writes).await.context("write the account's access key")?;
     write_private(&file, &key)?;
     Ok(key)
 }

@@ -65,6 +65,7 @@ impl Server {
             store,
             log: log.clone(),
             catalog: CatalogView(catalog),
+            residency: Arc::default(),
             compile: Arc::new(|source, _| match source.contains("BROKEN") {
                 true => Err(SourceError { message: "expected `)`".to_owned(), line: 3, column: 7 }),
                 false => Ok(()),
@@ -81,7 +82,7 @@ impl Server {
             metrics: Arc::new(String::new),
             stopping: Default::default(),
         };
-        let app = fastn_server::api::router(ports, Router::new());
+        let app = fastn_server::api::router(ports, Router::new(), true);
         Self { app, log, activity, _feed: feed, _directory: directory }
     }
 

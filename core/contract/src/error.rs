@@ -49,6 +49,8 @@ codes! {
     ValidationError = ("VALIDATION_ERROR", 400, "The request is not valid");
     /// The object was changed by somebody else, or exists already.
     Conflict = ("CONFLICT", 409, "The object was changed meanwhile, or exists already");
+    /// The customer's data is kept in another region.
+    WrongRegion = ("WRONG_REGION", 421, "The customer belongs to another region");
     /// The body is larger than the limit.
     PayloadTooLarge = ("PAYLOAD_TOO_LARGE", 413, "The payload is too large");
     /// The media type or content encoding is not understood.
@@ -106,6 +108,9 @@ pub struct Problem {
     /// The execution that the request started, if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_id: Option<String>,
+    /// Where to send the request instead, with `WRONG_REGION`: the base URL of the customer's own cell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_url: Option<String>,
 }
 
 impl Problem {
@@ -120,6 +125,7 @@ impl Problem {
             retry_after: None,
             errors: Vec::new(),
             execution_id: None,
+            base_url: None,
         }
     }
 }

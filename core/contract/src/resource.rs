@@ -25,6 +25,34 @@ pub struct Customer {
     /// Share in the fair queue beside other customers; 1 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// Where its events, executions and secrets are kept; the cell that was asked when absent. Every other cell answers
+    /// requests for it with 421 and the base URL of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<Region>,
+}
+
+/// A region of residency. Each has cells of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Region {
+    /// The United States.
+    Us,
+    /// The European Union.
+    Eu,
+    /// Asia and the Pacific.
+    Apac,
+}
+
+impl Region {
+    /// The region as it stands on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Us => "US",
+            Self::Eu => "EU",
+            Self::Apac => "APAC",
+        }
+    }
 }
 
 /// Whether a customer's events start executions.

@@ -8,11 +8,13 @@ pub mod journal;
 mod long;
 pub mod partition;
 pub mod path;
+pub mod residency;
 pub mod retry;
 pub mod route;
 pub mod scope;
 pub mod time;
 
 pub use ids::{AccountId, CustomerId, EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
+pub use residency::Residency;
 pub use scope::{Reach, Scope};
 pub use time::{Clock, Timestamp};

@@ -161,7 +161,8 @@ pub struct Appended {
     pub count: u64,
 }
 
-/// The partitions that this process owns now. A change of ownership is a new value.
+/// The partitions that this process owns now. A change of ownership is a new value. Where partitions are shared out over
+/// a network, the value is empty until that has happened, and its first outcome is a change even if it is empty.
 #[derive(Clone, Debug)]
 pub struct Membership {
     /// Sorted partition numbers. The sender lives as long as the membership does.

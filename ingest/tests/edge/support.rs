@@ -157,6 +157,7 @@ impl Edge {
                 open.ok_or("the master key is another one".to_owned())
             }),
             clock: Arc::new(FixedClock),
+            residency: Arc::default(),
             config,
         };
         let router = problem::with_fallbacks(router(ingest));

@@ -1,21 +1,35 @@
-//! Callers of Instant runs that wait on this node. The answer is a convenience: a lost one costs the caller a look at the
-//! execution, never a second run.
+//! Callers of Instant runs that wait on this node, and the way to those who wait on another. The answer is a convenience:
+//! a lost one costs the caller a look at the execution, never a second run.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use fastn_domain::event::ReplyTo;
 use tokio::sync::oneshot;
 
 use super::machine::Answer;
 
+/// Numbers of requests are Avro longs.
+const REQUEST_MAX: u64 = i64::MAX as u64;
+
+/// Carries an answer to the node that is named in it. Best effort.
+pub type Forward = Box<dyn Fn(ReplyTo, Answer) + Send + Sync>;
+
 /// The waiting callers of a node.
-#[derive(Debug)]
 pub struct Answers {
     node: String,
+    forward: Option<Forward>,
     next: AtomicU64,
     waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
+}
+
+impl fmt::Debug for Answers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answers").field("node", &self.node).finish_non_exhaustive()
+    }
 }
 
 /// A caller that waits. Dropping it ends the waiting.
@@ -35,9 +49,12 @@ impl Drop for Ticket {
 }
 
 impl Answers {
-    /// For the node with this internal address.
-    pub fn new(node: &str) -> Arc<Self> {
-        Arc::new(Self { node: node.to_owned(), next: AtomicU64::new(1), waiting: Mutex::default() })
+    /// For the node with this internal address. Answers for callers of other nodes go through `forward`.
+    pub fn new(node: &str, forward: Option<Forward>) -> Arc<Self> {
+        // A caller of this process must not be taken for one of the process that had the address before it.
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let first = u64::try_from(since_1970.as_nanos()).unwrap_or_default() & REQUEST_MAX;
+        Arc::new(Self { node: node.to_owned(), forward, next: AtomicU64::new(first), waiting: Mutex::default() })
     }
 
     /// Begins to wait.
@@ -49,12 +66,14 @@ impl Answers {
         Ticket { reply_to, answer, answers: Arc::clone(self) }
     }
 
-    /// Answers the caller that waits, if it is here and still does.
-    pub(crate) fn give(&self, to: &ReplyTo, answer: Answer) {
-        if to.node == self.node
-            && let Some(waiting) = self.take(to.request)
-        {
-            let _gone = waiting.send(answer);
+    /// Answers the caller that waits, here or on another node, if it still does.
+    pub fn give(&self, to: &ReplyTo, answer: Answer) {
+        if to.node == self.node {
+            if let Some(waiting) = self.take(to.request) {
+                let _gone = waiting.send(answer);
+            }
+        } else if let Some(forward) = &self.forward {
+            forward(to.clone(), answer);
         }
     }
 

@@ -14,7 +14,7 @@ use fastn_domain::ids::ExecutionId;
 use fastn_domain::journal::{Epoch, JournalRecord, OpFailure, OpRecord};
 use fastn_domain::partition::partition_of;
 use fastn_domain::time::Timestamp;
-use fastn_log::{Appended, LogError, LogErrorKind, Offset, Outcome, Partition, Record, Topic, codec};
+use fastn_log::{Appended, LogError, LogErrorKind, Offset, Outcome, Partition, Record, StoredRecord, Topic, codec};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::sync::mpsc;
@@ -37,26 +37,28 @@ const EVENTS_BYTES_MAX: usize = 2 * 1024 * 1024;
 const QUEUED_MAX: usize = 1_000_000;
 /// The wait before a partition that failed is claimed again.
 const CLAIM_AGAIN: Duration = Duration::from_millis(500);
+/// The wait before a record that could not be read is read again.
+const READ_AGAIN: Duration = Duration::from_millis(200);
 /// Records kept in `control[p]`: far more than one believed checkpoint, so that an intent of a slow claimer is seen.
 const CONTROL_RECORDS_KEPT: u64 = 64;
 
-/// Keeps `partition` running until `stop`.
+/// Keeps `partition` running until `stop`, or until the log is closed.
 pub(super) async fn run(
-    shared: Arc<Shared>,
+    shared: &Arc<Shared>,
     partition: Partition,
-    sender: mpsc::UnboundedSender<Input>,
-    mut inputs: mpsc::UnboundedReceiver<Input>,
-    stop: CancellationToken,
+    sender: &mpsc::UnboundedSender<Input>,
+    inputs: &mut mpsc::UnboundedReceiver<Input>,
+    stop: &CancellationToken,
 ) {
     while !stop.is_cancelled() {
-        let outcome = serve(&shared, partition, &sender, &mut inputs, &stop).await;
+        // What is still on its way was asked for by a machine that is gone.
+        while inputs.try_recv().is_ok() {}
+        let outcome = serve(shared, partition, sender, inputs, stop).await;
         shared.set_ready(partition, false);
         match outcome {
             Ok(()) => return,
             Err(error) => observe::partition_failed(partition, &error),
         }
-        // What is still on its way was asked for by a machine that is gone.
-        while inputs.try_recv().is_ok() {}
         tokio::select! {
             () = tokio::time::sleep(CLAIM_AGAIN) => {}
             () = stop.cancelled() => return,
@@ -79,7 +81,10 @@ async fn serve(
         catalog: shared.catalog.borrow().clone(),
         now: shared.clock.now(),
     };
-    let Claimed { machine, epoch, recover_from } = claiming.run().await?;
+    let Claimed { machine, epoch, recover_from } = tokio::select! {
+        claimed = claiming.run() => claimed?,
+        () = stop.cancelled() => return Ok(()),
+    };
     let mut driver = Driver {
         shared: Arc::clone(shared),
         partition,
@@ -110,7 +115,7 @@ struct Driver {
     calls: HashMap<ExecutionId, Vec<AbortHandle>>,
     out: Vec<Output>,
     epoch: Epoch,
-    /// Set when another process has claimed the partition.
+    /// Set when another process has claimed the partition, and when this driver ends.
     lost: CancellationToken,
 }
 
@@ -272,7 +277,8 @@ impl Driver {
 
     fn load(&self, execution: ExecutionId, load: u64, sources: Source) {
         let (shared, sender, partition) = (Arc::clone(&self.shared), self.sender.clone(), self.partition);
-        tokio::spawn(async move {
+        let gone = self.lost.clone();
+        let read = async move {
             let event = match sources.event {
                 Some(offset) => read_event(&shared, partition, offset).await,
                 None => None,
@@ -282,6 +288,12 @@ impl Driver {
                 records.extend(read_journal(&shared, partition, offset).await);
             }
             let _closed = sender.send(Input::Loaded { execution, load, event, records });
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = read => {}
+                () = gone.cancelled() => {}
+            }
         });
     }
 
@@ -336,6 +348,7 @@ impl Driver {
     }
 
     fn abandon(&mut self) {
+        self.lost.cancel();
         for call in self.calls.drain().flat_map(|(_, calls)| calls) {
             call.abort();
         }
@@ -416,17 +429,28 @@ async fn emit(shared: &Shared, event: EventRecord) -> Result<String, OpFailure> 
 }
 
 async fn read_event(shared: &Shared, partition: Partition, offset: Offset) -> Option<(Timestamp, EventRecord)> {
-    let stored = shared.log.read(Topic::Events, partition, offset, 1, 1).await.ok()?.into_iter().next()?;
-    if stored.offset != offset {
-        return None;
-    }
+    let stored = read_one(shared, Topic::Events, partition, offset).await?;
     codec::decode_event(&stored.value).ok().map(|event| (stored.timestamp, event))
 }
 
 async fn read_journal(shared: &Shared, partition: Partition, offset: Offset) -> Option<JournalRecord> {
-    let stored = shared.log.read(Topic::Executions, partition, offset, 1, 1).await.ok()?.into_iter().next()?;
-    if stored.offset != offset {
-        return None;
-    }
+    let stored = read_one(shared, Topic::Executions, partition, offset).await?;
     codec::decode_journal(&stored.value).ok()
+}
+
+/// The record at `offset`; nothing if it is not there any more. A log that is away is waited for: its record is not lost,
+/// and an execution that went on without it would be.
+async fn read_one(shared: &Shared, topic: Topic, partition: Partition, offset: Offset) -> Option<StoredRecord> {
+    loop {
+        match shared.log.read(topic, partition, offset, 1, 1).await {
+            Ok(records) => return records.into_iter().next().filter(|stored| stored.offset == offset),
+            Err(error)
+                if matches!(error.kind, LogErrorKind::Trimmed | LogErrorKind::Corrupt | LogErrorKind::Closed) =>
+            {
+                observe::record_missing(topic, partition, offset, &error);
+                return None;
+            }
+            Err(_) => tokio::time::sleep(READ_AGAIN).await,
+        }
+    }
 }

@@ -260,7 +260,8 @@ pub struct StartRun {
 pub use execution::RunSpec;
 
 /// The answer to the caller of an Instant run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "one is made for each Instant run and sent on at once")]
 pub enum Answer {
     /// It ended, durably so.

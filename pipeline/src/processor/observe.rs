@@ -42,6 +42,24 @@ pub(crate) fn cleaning(executions: usize) {
     counter!("fastn_cleaner_snapshots_total").increment(executions as u64);
 }
 
+/// A record that an execution needs is not in the log any more.
+pub(crate) fn record_missing(topic: fastn_log::Topic, partition: u32, offset: u64, error: &dyn std::fmt::Display) {
+    counter!("fastn_records_missing_total", "topic" => topic.name()).increment(1);
+    tracing::error!(%topic, partition, offset, %error, "a record that an execution needs cannot be read any more");
+}
+
+/// The partition fell to this node.
+pub(crate) fn partition_taken(partition: u32) {
+    gauge!("fastn_partitions_owned").increment(1.0);
+    tracing::info!(partition, "partition taken");
+}
+
+/// The partition is another node's now, or this one stops.
+pub(crate) fn partition_given_up(partition: u32) {
+    gauge!("fastn_partitions_owned").decrement(1.0);
+    tracing::info!(partition, "partition given up");
+}
+
 /// A partition is claimed and recovered.
 pub(crate) fn recovered(partition: u32, records: u64, live: usize, took: Duration) {
     histogram!("fastn_recovery_seconds").record(took.as_secs_f64());

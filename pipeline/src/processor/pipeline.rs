@@ -15,6 +15,7 @@ use super::answers::Answers;
 use super::calls::Calls;
 use super::driver;
 use super::machine::{Input, Limits};
+use super::observe;
 use super::programs::Programs;
 use crate::runtime::{Pool, PoolConfig, PoolError};
 
@@ -84,6 +85,12 @@ struct PartitionState {
 }
 
 impl Shared {
+    fn set_owned(&self, partition: Partition, owned: bool) {
+        if let Some(state) = self.partitions.get(partition as usize) {
+            state.owned.store(owned, Ordering::Release);
+        }
+    }
+
     pub(super) fn set_ready(&self, partition: Partition, ready: bool) {
         if let Some(state) = self.partitions.get(partition as usize) {
             state.ready.store(ready, Ordering::Release);
@@ -111,7 +118,8 @@ pub struct TrimFloor {
 pub struct Pipeline {
     shared: Arc<Shared>,
     stop: CancellationToken,
-    drivers: Mutex<Vec<JoinHandle<()>>>,
+    joined: Joined,
+    keepers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Pipeline {
@@ -124,22 +132,22 @@ impl Pipeline {
         catalog: watch::Receiver<Arc<Catalog>>,
         vault: Arc<Vault>,
         clock: Arc<dyn Clock>,
+        answers: Arc<Answers>,
         config: PipelineConfig,
     ) -> Result<Pipeline, PipelineError> {
         let membership = log.join("pipeline").await?;
-        let owned = membership.owned.borrow().clone();
         let count = log.partitions();
-        let senders: Arc<OnceLock<Vec<Option<mpsc::UnboundedSender<Input>>>>> = Arc::default();
+        let senders: Arc<OnceLock<Vec<mpsc::UnboundedSender<Input>>>> = Arc::default();
         let routes = Arc::clone(&senders);
         let pool = Pool::start(&config.pool, move |turn| {
             let partition = (turn.slot % u64::from(count)) as usize;
-            if let Some(sender) = routes.get().and_then(|senders| senders.get(partition)?.as_ref()) {
+            if let Some(sender) = routes.get().and_then(|senders| senders.get(partition)) {
                 let _stopped = sender.send(Input::Turn(turn));
             }
         })?;
         let shared = Arc::new(Shared {
             calls: Calls::new(config.allow_private_addresses)?,
-            answers: Answers::new(&config.node),
+            answers,
             log,
             catalog,
             vault,
@@ -152,26 +160,31 @@ impl Pipeline {
             partitions: (0..count).map(|_| PartitionState::default()).collect(),
         });
         let stop = CancellationToken::new();
-        let mut routes = vec![None; count as usize];
-        let mut drivers = Vec::with_capacity(owned.len());
-        for &partition in owned.iter() {
-            let (sender, inputs) = mpsc::unbounded_channel();
-            routes[partition as usize] = Some(sender.clone());
-            shared.partitions[partition as usize].owned.store(true, Ordering::Release);
-            let driver = driver::run(Arc::clone(&shared), partition, sender, inputs, stop.clone());
-            drivers.push(tokio::spawn(driver));
-        }
-        let _once = senders.set(routes);
-        Ok(Pipeline { shared, stop, drivers: Mutex::new(drivers) })
+        let (senders_of, keepers): (Vec<_>, Vec<_>) = (0..count)
+            .map(|partition| {
+                let (sender, inputs) = mpsc::unbounded_channel();
+                let keeper = Keeper {
+                    shared: Arc::clone(&shared),
+                    partition,
+                    sender: sender.clone(),
+                    inputs,
+                    owned: membership.owned.clone(),
+                    stop: stop.clone(),
+                };
+                (sender, keeper)
+            })
+            .unzip();
+        let _once = senders.set(senders_of);
+        let keepers = keepers.into_iter().map(|keeper| tokio::spawn(keeper.run())).collect();
+        let joined = Joined::of(membership.owned.clone());
+        Ok(Pipeline { shared, stop, joined, keepers: Mutex::new(keepers) })
     }
 
-    /// Where callers of Instant runs wait.
-    pub fn answers(&self) -> Arc<Answers> {
-        Arc::clone(&self.shared.answers)
-    }
-
-    /// Whether every owned partition has recovered and admits events.
+    /// Whether the partitions are shared out, and every one of this node's has recovered and admits events.
     pub fn ready(&self) -> bool {
+        if !self.joined.yet() {
+            return false;
+        }
         let owned = self.shared.partitions.iter().filter(|state| state.owned.load(Ordering::Acquire));
         owned.into_iter().all(|state| state.ready.load(Ordering::Acquire))
     }
@@ -185,13 +198,77 @@ impl Pipeline {
         })
     }
 
-    /// Stops taking events, waits for the records under way, and ends the sandboxes. What was running goes on at the next
-    /// start from what the journal says.
+    /// Stops taking events, waits for the records under way, and ends the sandboxes. What was running goes on from what the
+    /// journal says, at the next start or at the node that owns its partition next.
     pub async fn stop(&self) {
         self.stop.cancel();
-        let drivers = std::mem::take(&mut *self.drivers.lock().unwrap_or_else(PoisonError::into_inner));
-        for driver in drivers {
-            let _ended = driver.await;
+        let keepers = std::mem::take(&mut *self.keepers.lock().unwrap_or_else(PoisonError::into_inner));
+        for keeper in keepers {
+            let _ended = keeper.await;
         }
+    }
+}
+
+/// Runs a driver for one partition whenever this node owns it.
+struct Keeper {
+    shared: Arc<Shared>,
+    partition: Partition,
+    sender: mpsc::UnboundedSender<Input>,
+    inputs: mpsc::UnboundedReceiver<Input>,
+    owned: watch::Receiver<Arc<[Partition]>>,
+    stop: CancellationToken,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        let partition = self.partition;
+        let holds = move |owned: &Arc<[Partition]>| owned.binary_search(&partition).is_ok();
+        loop {
+            tokio::select! {
+                given = becomes(&mut self.owned, holds) => if !given { return },
+                () = self.stop.cancelled() => return,
+            }
+            self.shared.set_owned(partition, true);
+            observe::partition_taken(partition);
+            let tenure = self.stop.child_token();
+            let mut owned = self.owned.clone();
+            let taken_away = async {
+                let _or_the_membership_is_over = becomes(&mut owned, |owned| !holds(owned)).await;
+                tenure.cancel();
+                std::future::pending::<()>().await
+            };
+            tokio::select! {
+                () = driver::run(&self.shared, partition, &self.sender, &mut self.inputs, &tenure) => {}
+                () = taken_away => {}
+            }
+            self.shared.set_owned(partition, false);
+            observe::partition_given_up(partition);
+            if !tenure.is_cancelled() {
+                // The log is closed.
+                return;
+            }
+        }
+    }
+}
+
+/// Waits until ownership is as wanted; false when the membership is over.
+async fn becomes(owned: &mut watch::Receiver<Arc<[Partition]>>, wanted: impl FnMut(&Arc<[Partition]>) -> bool) -> bool {
+    owned.wait_for(wanted).await.is_ok()
+}
+
+/// Whether the group has shared out its partitions since this node joined: also if none fell to it.
+struct Joined {
+    owned: Mutex<watch::Receiver<Arc<[Partition]>>>,
+}
+
+impl Joined {
+    fn of(owned: watch::Receiver<Arc<[Partition]>>) -> Self {
+        Self { owned: Mutex::new(owned) }
+    }
+
+    fn yet(&self) -> bool {
+        let owned = self.owned.lock().unwrap_or_else(PoisonError::into_inner);
+        // Never marked as seen: the first change stays one.
+        owned.has_changed().unwrap_or(true) || !owned.borrow().is_empty()
     }
 }

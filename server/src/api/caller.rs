@@ -81,7 +81,8 @@ pub(crate) async fn authenticate(State(api): State<Api>, mut request: Request, n
 }
 
 fn caller_of(api: &Api, headers: &HeaderMap) -> ApiResult<Caller> {
-    let caller = fastn_ingest::auth::authenticate(&api.catalog.current(), headers, crate::clock::now())?;
+    let catalog = api.catalog.current();
+    let caller = fastn_ingest::auth::authenticate(&catalog, headers, crate::clock::now())?;
     let named = text_of(headers, HEADER_CUSTOMER)?.map(CustomerId::new).transpose();
     let named = extract::checked(HEADER_CUSTOMER, named)?;
     let customer = match (&caller.customer, named) {
@@ -91,6 +92,9 @@ fn caller_of(api: &Api, headers: &HeaderMap) -> ApiResult<Caller> {
         (Some(bound), _) => Some(bound.clone()),
         (None, named) => named,
     };
+    if let Some(customer) = &customer {
+        api.residency.check(&catalog, &Scope::new(caller.account.clone(), customer.clone()))?;
+    }
     Ok(Caller { account: caller.account, bound: caller.customer, customer })
 }
 

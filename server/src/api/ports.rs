@@ -6,7 +6,7 @@ use std::time::Duration;
 use fastn_contract::activity::{ExecutionError, ExecutionStatus, ExecutionUpdate, HealthCheck};
 use fastn_domain::catalog::{Catalog, SealedSecret};
 use fastn_domain::event::ReplyTo;
-use fastn_domain::{AccountId, CustomerId, Scope};
+use fastn_domain::{AccountId, CustomerId, Residency, Scope};
 use fastn_log::Log;
 use fastn_store::Store;
 use futures_util::future::BoxFuture;
@@ -32,6 +32,8 @@ pub struct Ports {
     pub log: Arc<dyn Log>,
     /// The configuration as this node sees it.
     pub catalog: CatalogView,
+    /// Whose requests are answered here.
+    pub residency: Arc<Residency>,
     /// The workflow compiler.
     pub compile: Compile,
     /// The vault.

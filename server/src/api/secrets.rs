@@ -7,8 +7,8 @@ use axum::response::{IntoResponse, Response};
 use fastn_contract::error::ErrorCode;
 use fastn_contract::page::Page;
 use fastn_contract::resource::{SecretView, SecretWrite};
-use fastn_domain::CustomerId;
 use fastn_domain::catalog::{ResourceKind, ResourceRow, Secret};
+use fastn_domain::{CustomerId, Scope};
 use fastn_store::Expect;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -70,7 +70,7 @@ pub(crate) async fn put(
     if write.value.is_empty() || write.value.len() > VALUE_BYTES_MAX {
         return Err(ApiError::invalid("value", format!("must be 1 to {VALUE_BYTES_MAX} bytes")));
     }
-    let customer = owner(&caller, write.customer.as_deref())?;
+    let customer = owner(&api, &caller, write.customer.as_deref())?;
     let id = row_id(customer.as_ref(), &name);
     let known = api.store.resource(&caller.reach(), KIND, &id).await?;
     let mut secret = match &known {
@@ -110,13 +110,17 @@ pub(crate) async fn delete(
     Precondition(expect): Precondition,
 ) -> ApiResult<StatusCode> {
     check_name(&name)?;
-    let customer = owner(&caller, params.customer.as_deref())?;
+    let customer = owner(&api, &caller, params.customer.as_deref())?;
     resources::delete(&api, &caller, KIND, &row_id(customer.as_ref(), &name), expect).await
 }
 
-fn owner(caller: &Caller, customer: Option<&str>) -> ApiResult<Option<CustomerId>> {
+/// The customer whose secret it is. A secret never leaves its customer's region either.
+fn owner(api: &Api, caller: &Caller, customer: Option<&str>) -> ApiResult<Option<CustomerId>> {
     let customer = checked("customer", customer.map(CustomerId::new).transpose())?;
     caller.may_configure_for(customer.as_ref())?;
+    if let Some(customer) = &customer {
+        api.residency.check(&api.catalog.current(), &Scope::new(caller.account.clone(), customer.clone()))?;
+    }
     Ok(customer)
 }
 

@@ -119,7 +119,9 @@ impl Recovery {
         let mut machine = self.machine;
         machine.epoch = epoch;
         // The pool may still run sandboxes of the machine before this one.
+        // Turns and loads that a machine before this one asked for are told from its own.
         machine.next_slot = epoch << 32;
+        machine.next_load = epoch << 32;
         machine.claims.push((claim_offset, epoch));
         machine.now = now;
         machine.next_seq = claim_offset + 1;

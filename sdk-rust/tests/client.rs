@@ -193,3 +193,29 @@ async fn follower_that_never_connects() {
     assert_eq!(updates[0].as_ref().unwrap_err().status, Some(503));
     assert_eq!(server.seen.lock().unwrap().len(), 2);
 }
+
+/// Property: a customer whose cell is another is followed there, the next call goes there at once, and other customers
+/// stay; a cell that leads in circles ends as an error.
+#[tokio::test]
+async fn follows_a_customer_to_its_cell() {
+    let page = json!({"items": []});
+    let (home, own) = server(vec![(200, vec![], page.clone()), (200, vec![], page.clone())]).await;
+    let mut moved = problem("WRONG_REGION", 421);
+    moved["baseUrl"] = json!(home.url());
+    let (fastn, asked) = server(vec![(421, vec![], moved.clone()), (200, vec![], page)]).await;
+    let eu = fastn.customer("cus_eu");
+    eu.executions().take(5).await.unwrap();
+    eu.executions().take(5).await.unwrap();
+    fastn.customer("cus_us").executions().take(5).await.unwrap();
+    let paths = |server: &Server| server.seen.lock().unwrap().len();
+    assert_eq!((paths(&own), paths(&asked)), (2, 2));
+    assert_eq!(own.seen.lock().unwrap()[0].headers["x-fastn-access-key"], "fsk_test_x");
+
+    let (fastn, asked) = server(Vec::new()).await;
+    moved["baseUrl"] = json!(fastn.url());
+    let circle: Vec<_> = (0..9).map(|_| (421, vec![], moved.to_string())).collect();
+    *asked.script.lock().unwrap() = circle;
+    let error = fastn.customer("cus_eu").executions().take(5).await.unwrap_err();
+    assert_eq!((error.status, error.code), (Some(421), Some(ErrorCode::WrongRegion)));
+    assert!(paths(&asked) <= 3);
+}

@@ -8,9 +8,10 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use fastn_contract::activity::{ExecutionStatus, ExecutionUpdate};
+use fastn_contract::resource::Region;
 use fastn_domain::catalog::{AccessKey, ResourceKind, SealedSecret};
 use fastn_domain::event::{Command, ReplyTo};
-use fastn_domain::{AccountId, CustomerId, ExecutionId, Scope};
+use fastn_domain::{AccountId, CustomerId, ExecutionId, Residency, Scope};
 use fastn_log::{Log, Topic};
 use fastn_server::api::{ActivityChange, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
 use fastn_store::{CatalogFeed, Expect, FeedOptions, ResourceWrite, SqliteOptions, SqliteStore, Store};
@@ -52,6 +53,10 @@ async fn add_key(store: &dyn Store, account: &str, key: &str, customer: Option<&
 
 impl Server {
     async fn start(outcome: RunOutcome) -> Self {
+        Self::in_cell(outcome, Residency::default()).await
+    }
+
+    async fn in_cell(outcome: RunOutcome, residency: Residency) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store: Arc<dyn Store> =
             Arc::new(SqliteStore::open(directory.path(), SqliteOptions::default()).await.unwrap());
@@ -65,7 +70,7 @@ impl Server {
             store,
             log: log.clone(),
             catalog: CatalogView(catalog),
-            residency: Arc::default(),
+            residency: Arc::new(residency),
             compile: Arc::new(|source, _| match source.contains("BROKEN") {
                 true => Err(SourceError { message: "expected `)`".to_owned(), line: 3, column: 7 }),
                 false => Ok(()),
@@ -241,6 +246,41 @@ async fn accounts_and_customers_are_apart() {
     let (status, answer) =
         server.with("PUT", "/v1/triggers/x", sample("/v1/triggers/{id}").1, &[("x-fastn-access-key", KEY_OTHER)]).await;
     assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("CONFLICT")));
+}
+
+/// Property: every operation for a customer whose data is kept elsewhere answers 421 with the URL of its own cell, and
+/// nothing reaches the log or the secrets; a customer of this region is served.
+#[tokio::test]
+async fn customers_of_another_region_are_sent_there() {
+    let eu = "https://eu.fastn.example".to_owned();
+    let residency = Residency { region: Some(Region::Us), cells: [(Region::Eu, eu.clone())].into() };
+    let outcome = RunOutcome { status: ExecutionStatus::Completed, output: None, error: None };
+    let server = Server::in_cell(outcome, residency).await;
+    server.ready_to_run("instant").await;
+    for (id, region) in [("cus_eu", "EU"), ("cus_us", "US")] {
+        let customer = Some(json!({"id": id, "region": region}));
+        let (status, answer) = server.call("PUT", &format!("/v1/customers/{id}"), customer).await;
+        assert_eq!(status, StatusCode::CREATED, "{answer}");
+    }
+    let mut tried = 0;
+    for (method, path) in operations() {
+        if !path.starts_with("/v1/") || path.starts_with("/v1/webhooks") || (method == "POST" && path == "/v1/events") {
+            continue;
+        }
+        let (url, body) = sample(&path);
+        let headers = [("x-fastn-access-key", KEY), ("x-fastn-account-tenant-id", "cus_eu")];
+        let (status, problem) = server.with(&method, &url, body, &headers).await;
+        assert_eq!((status.as_u16(), &problem["baseUrl"]), (421, &json!(eu)), "{method} {path}: {problem}");
+        tried += 1;
+    }
+    assert!(tried > 25, "{tried}");
+    let secret = Some(json!({"name": "NAME", "value": "v", "customer": "cus_eu"}));
+    assert_eq!(server.call("PUT", "/v1/secrets/NAME", secret).await.0.as_u16(), 421);
+    assert_eq!(server.events("cus_eu").await, Vec::new());
+    let headers = [("x-fastn-access-key", KEY), ("x-fastn-account-tenant-id", "cus_us")];
+    let (status, answer) = server.with("POST", "/v1/workflows/add/run", Some(json!({"input": {}})), &headers).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(server.events("cus_us").await.len(), 1);
 }
 
 /// Property: a change with an old revision is refused and changes nothing; lists page through everything once.

@@ -150,7 +150,7 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
             ErrorCode::RateLimited,
         ]);
         codes.push(if webhook { ErrorCode::WebhookAuthFailed } else { ErrorCode::AuthExpired });
-        codes.push(ErrorCode::DbError);
+        codes.extend([ErrorCode::DbError, ErrorCode::WrongRegion]);
         operation["security"] = json!([{"accessKey": []}, {"bearer": []}]);
         if webhook {
             operation["security"].as_array_mut().expect("just made").push(json!({}));

@@ -2,7 +2,7 @@
 
 mod activity;
 mod resources;
-mod rows;
+pub mod rows;
 
 use std::future::Future;
 use std::sync::Arc;

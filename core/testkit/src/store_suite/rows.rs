@@ -59,7 +59,7 @@ pub fn execution(scope: &Scope, n: u64) -> ExecutionRow {
 }
 
 /// A state with nothing in it.
-pub(super) fn state(status: ExecutionStatus) -> ExecutionState {
+pub fn state(status: ExecutionStatus) -> ExecutionState {
     ExecutionState {
         status,
         attempt: 1,
@@ -122,7 +122,7 @@ pub fn patch(n: u64, state: ExecutionState) -> ExecutionPatch {
 }
 
 /// A batch that moves partition 0 from `from` to `to`, in epoch 1 after the start.
-pub(super) fn batch(from: u64, to: u64) -> ProjectionBatch {
+pub fn batch(from: u64, to: u64) -> ProjectionBatch {
     let epoch = |next| u64::from(next > 0);
     let advance = Advance {
         partition: 0,

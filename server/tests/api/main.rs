@@ -2,183 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod isolation;
+mod server;
+
 use std::sync::Arc;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use fastn_contract::activity::{ExecutionStatus, ExecutionUpdate};
 use fastn_contract::resource::Region;
-use fastn_domain::catalog::{AccessKey, ResourceKind, SealedSecret};
-use fastn_domain::event::{Command, ReplyTo};
-use fastn_domain::{AccountId, CustomerId, ExecutionId, Residency, Scope};
-use fastn_log::{Log, Topic};
-use fastn_server::api::{ActivityChange, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
-use fastn_store::{CatalogFeed, Expect, FeedOptions, ResourceWrite, SqliteOptions, SqliteStore, Store};
-use fastn_testkit::MemoryLog;
+use fastn_domain::event::Command;
+use fastn_domain::{ExecutionId, Residency, Scope};
+use fastn_server::api::{ActivityChange, RunOutcome};
 use futures_util::StreamExt as _;
-use serde_json::{Value, json};
-use tokio::sync::broadcast;
+use serde_json::json;
 use tower::ServiceExt as _;
 
-const KEY: &str = "fsk_test_account";
-const KEY_ACME: &str = "fsk_test_acme";
-const KEY_OTHER: &str = "fsk_test_other";
-
-struct Server {
-    app: Router,
-    log: Arc<dyn Log>,
-    activity: broadcast::Sender<Arc<ActivityChange>>,
-    _feed: CatalogFeed,
-    _directory: tempfile::TempDir,
-}
-
-async fn add_key(store: &dyn Store, account: &str, key: &str, customer: Option<&str>) {
-    let stored = AccessKey {
-        id: format!("key_{account}_{}", customer.unwrap_or("all")),
-        name: String::new(),
-        hash: fastn_store::hash_access_key(key),
-        customer: customer.map(|id| CustomerId::new(id).unwrap()),
-        expires: None,
-    };
-    let write = ResourceWrite {
-        kind: ResourceKind::AccessKey,
-        customer: None,
-        id: stored.id.clone(),
-        body: Some(serde_json::to_string(&stored).unwrap()),
-        expect: Expect::Any,
-    };
-    store.write(&AccountId::new(account).unwrap(), vec![write]).await.unwrap();
-}
-
-impl Server {
-    async fn start(outcome: RunOutcome) -> Self {
-        Self::in_cell(outcome, Residency::default()).await
-    }
-
-    async fn in_cell(outcome: RunOutcome, residency: Residency) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store: Arc<dyn Store> =
-            Arc::new(SqliteStore::open(directory.path(), SqliteOptions::default()).await.unwrap());
-        add_key(store.as_ref(), "acc_one", KEY, None).await;
-        add_key(store.as_ref(), "acc_one", KEY_ACME, Some("cus_acme")).await;
-        add_key(store.as_ref(), "acc_two", KEY_OTHER, None).await;
-        let (catalog, feed) = CatalogFeed::start(store.clone(), FeedOptions::default()).await.unwrap();
-        let log: Arc<dyn Log> = Arc::new(MemoryLog::new(4));
-        let (activity, _) = broadcast::channel(64);
-        let ports = Ports {
-            store,
-            log: log.clone(),
-            catalog: CatalogView(catalog),
-            residency: Arc::new(residency),
-            compile: Arc::new(|source, _| match source.contains("BROKEN") {
-                true => Err(SourceError { message: "expected `)`".to_owned(), line: 3, column: 7 }),
-                false => Ok(()),
-            }),
-            seal: Arc::new(|_, _, _, version, _| {
-                Ok(SealedSecret { wrapped_key: "w".to_owned(), sealed: format!("sealed {version}") })
-            }),
-            await_run: Arc::new(move || {
-                let (reply_to, outcome) = (ReplyTo { node: "test".to_owned(), request: 1 }, outcome.clone());
-                RunTicket { reply_to, outcome: Box::pin(async { Some(Ok(outcome)) }) }
-            }),
-            activity: activity.clone(),
-            readiness: Arc::new(Vec::new),
-            metrics: Arc::new(String::new),
-            stopping: Default::default(),
-        };
-        let app = fastn_server::api::router(ports, Router::new(), true);
-        Self { app, log, activity, _feed: feed, _directory: directory }
-    }
-
-    async fn completing() -> Self {
-        let output = Some("{\"sum\":3}".to_owned());
-        Self::start(RunOutcome { status: ExecutionStatus::Completed, output, error: None }).await
-    }
-
-    async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
-        let response = self.app.clone().oneshot(request).await.unwrap();
-        let status = response.status();
-        if status.is_client_error() || status.is_server_error() {
-            assert_eq!(response.headers()["content-type"], "application/problem+json", "{status}");
-        }
-        let body = to_bytes(response.into_body(), 1 << 22).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
-    }
-
-    async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
-        self.with(method, path, body, &[("x-fastn-access-key", KEY)]).await
-    }
-
-    async fn with(
-        &self,
-        method: &str,
-        path: &str,
-        body: Option<Value>,
-        headers: &[(&str, &str)],
-    ) -> (StatusCode, Value) {
-        let mut request = Request::builder().method(method).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let body = match body {
-            Some(body) => {
-                request = request.header("content-type", "application/json");
-                Body::from(body.to_string())
-            }
-            None => Body::empty(),
-        };
-        self.send(request.body(body).unwrap()).await
-    }
-
-    async fn ready_to_run(&self, tier: &str) {
-        self.call("PUT", "/v1/customers/cus_acme", Some(json!({"id": "cus_acme"}))).await;
-        self.call("PUT", "/v1/workflows/add", Some(json!({"id": "add", "tier": tier}))).await;
-        self.call("POST", "/v1/workflows/add/versions", Some(json!({"source": "code"}))).await;
-    }
-
-    async fn events(&self, customer: &str) -> Vec<fastn_domain::event::EventRecord> {
-        let scope = Scope::parse("acc_one", customer).unwrap();
-        let partition = fastn_domain::partition::partition_of(&scope, self.log.partitions());
-        let records = self.log.read(Topic::Events, partition, 0, 100, 1 << 20).await.unwrap();
-        records.iter().map(|record| fastn_log::codec::decode_event(&record.value).unwrap()).collect()
-    }
-}
-
-fn operations() -> Vec<(String, String)> {
-    let document = fastn_server::api::document();
-    let paths = document["paths"].as_object().unwrap();
-    let all = paths.iter().flat_map(|(path, item)| {
-        item.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())).collect::<Vec<_>>()
-    });
-    all.collect()
-}
-
-/// What to send to an operation so that only the key decides.
-fn sample(path: &str) -> (String, Option<Value>) {
-    let url = path
-        .replace("{name}", "NAME")
-        .replace("{version}", "1")
-        .replace("{environment}", "test")
-        .replace("{key}", "k")
-        .replace(
-            "{id}",
-            if path.contains("executions") || path.contains("dead") { "exec_00000000000000000000000001" } else { "x" },
-        );
-    let body = match path {
-        "/v1/customers/{id}" => json!({"id": "x"}),
-        "/v1/workflows/{id}" => json!({"id": "x"}),
-        "/v1/workflows/{id}/versions" => json!({"source": "code"}),
-        "/v1/workflows/{id}/deployments/{environment}" => json!({"version": 1}),
-        "/v1/workflows/{id}/run" => json!({"input": {}}),
-        "/v1/triggers/{id}" => json!({"id": "x", "source": {"type": "webhook"}, "routes": [{"workflow": "w"}]}),
-        "/v1/secrets/{name}" => json!({"name": "NAME", "value": "v"}),
-        "/v1/env-configs/{environment}/{key}" => json!({"environment": "test", "key": "k", "value": 1}),
-        "/v1/executions/{id}/decisions" => json!({"step": "approval", "approved": true}),
-        _ => json!({}),
-    };
-    (url, Some(body))
-}
+use crate::server::{KEY, KEY_ACME, KEY_OTHER, Server, operations, sample};
 
 /// Property: every operation of the document refuses a request without a key, except those of the system and webhooks.
 #[tokio::test]

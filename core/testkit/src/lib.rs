@@ -5,6 +5,7 @@ pub mod faulty_log;
 pub mod faulty_store;
 pub mod log_suite;
 pub mod memory_log;
+pub mod services;
 pub mod store_suite;
 
 pub use faulty_log::{FaultyLog, Odds};

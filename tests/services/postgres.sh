@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# A real PostgreSQL (Debian's package, a cluster of its own) on loopback, for tests. The last line of `start` is the URL of
+# its superuser. Roles log in without a check of their password (trust), so a URL may carry any.
+#
+#   postgres.sh start [--port P] | stop [--wipe] | kill | psql ARGUMENTS...
+#
+# As root it runs as `nobody`. `kill` ends it at once, as a crash would. FASTN_POSTGRES_PORT is the default port.
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+dir=$services/postgres
+data=$dir/data
+export LC_ALL=C
+
+bin() { find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -1; }
+port() { cat "$dir/port"; }
+url() { echo "postgres://postgres@127.0.0.1:$(port)/postgres"; }
+
+# PostgreSQL refuses to run as root.
+as_server() {
+  if [ "$(id -u)" != 0 ]; then (cd / && "$@" 9>&-); return; fi
+  (cd / && setpriv --reuid=nobody --regid="$(id -g nobody)" --clear-groups env HOME=/tmp "$@" 9>&-)
+}
+
+fetch() {
+  [ -n "$(bin)" ] && return
+  [ "$(id -u)" = 0 ] || die "needs PostgreSQL; install it: apt-get install postgresql"
+  # Debian makes and starts a cluster of its own on 5432 unless it is told not to.
+  mkdir -p /etc/postgresql-common
+  [ -e /etc/postgresql-common/createcluster.conf ] || echo 'create_main_cluster = false' >/etc/postgresql-common/createcluster.conf
+  install initdb postgresql
+}
+
+create() {
+  mkdir -p "$data"; chmod 711 "$dir"; chmod 700 "$data"
+  if [ "$(id -u)" = 0 ]; then
+    chown nobody "$data"
+    as_server test -w "$data" || die "user nobody can't reach $data; set FASTN_SERVICES to a folder that all may enter"
+  fi
+  as_server "$(bin)/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$dir/initdb.out" 2>&1 || die "initdb failed, see $dir/initdb.out"
+  as_server tee -a "$data/postgresql.auto.conf" >/dev/null <<C
+listen_addresses = '127.0.0.1'
+unix_socket_directories = '$data'
+max_connections = 200
+shared_buffers = '128MB'
+C
+}
+
+up() { as_server "$(bin)/pg_ctl" -D "$data" status >/dev/null 2>&1; }
+
+start() {
+  local wanted=${FASTN_POSTGRES_PORT:-}
+  [ "${1:-}" != --port ] || wanted=$2
+  lock postgres; fetch; mkdir -p "$dir"
+  [ -s "$data/PG_VERSION" ] || create
+  if ! up; then
+    echo "${wanted:-$(free_port "$(cat "$dir/port" 2>/dev/null || echo 29432)" 1 0)}" >"$dir/port"
+    as_server "$(bin)/pg_ctl" -D "$data" -l "$data/log" -o "-p $(port)" -w -t 60 start >/dev/null || { tail -20 "$data/log" >&2; die "PostgreSQL did not start"; }
+    say "started in $SECONDS s"
+  fi
+  url
+}
+
+# stop MODE [--wipe]
+stop() {
+  lock postgres
+  if [ -s "$data/PG_VERSION" ] && up; then as_server "$(bin)/pg_ctl" -D "$data" -m "$1" -w stop >/dev/null; say "stopped ($1)"; fi
+  if [ "${2:-}" = --wipe ]; then rm -rf "$dir"; fi
+}
+
+case ${1:-} in
+  start) shift; start "$@";;
+  stop) stop fast "${2:-}";;
+  kill) stop immediate;;
+  psql) shift; "$(bin)/psql" -X -v ON_ERROR_STOP=1 "$(url)" "$@";;
+  *) sed -n '2,7p' "$0" >&2; exit 2;;
+esac

@@ -103,3 +103,80 @@ pub(crate) fn engine_reopened() {
 pub(crate) fn background_failed(operation: &'static str, reason: &str) {
     tracing::warn!(operation, reason, "could not {operation}: {reason}; it is tried again");
 }
+
+/// A line of the Kafka client.
+pub(crate) fn kafka_client_said(level: u8, facility: &str, message: &str) {
+    // Levels are syslog's: up to 3 is an error, 4 a warning. None of them ends anything by itself.
+    if level <= 4 {
+        tracing::warn!(facility, "Kafka client: {message}");
+    } else {
+        tracing::debug!(facility, "Kafka client: {message}");
+    }
+}
+
+/// Connections to brokers fail.
+pub(crate) fn kafka_trouble(reason: &str) {
+    tracing::warn!(reason, "trouble with Kafka: {reason}");
+}
+
+/// A producer did not get its records through and is replaced by a new one.
+pub(crate) fn producer_replaced(lane: &'static str, waiting: usize, reason: &str) {
+    counter!("fastn_log_producers_replaced_total", "lane" => lane).increment(1);
+    tracing::error!(
+        lane,
+        waiting,
+        reason,
+        "the producer of {lane} is replaced: {reason}; {waiting} appends have an unknown outcome"
+    );
+}
+
+/// Records of a followed partition that no reader of this process has taken yet.
+pub(crate) fn lag(topic: &'static str, partition: u32, records: u64) {
+    gauge!("fastn_log_lag_records", "topic" => topic, "partition" => partition.to_string()).set(records as f64);
+}
+
+/// A followed partition is not where it was.
+pub(crate) fn follower_reset(partition: &str, next: u64, start: u64, end: u64) {
+    if next > end {
+        tracing::error!(
+            partition,
+            next,
+            end,
+            "{partition} ends at {end}, before {next} that was read: acknowledged records are lost, or the topic was made anew"
+        );
+    } else {
+        tracing::warn!(partition, next, start, "{partition} was trimmed to {start}, past {next} where it was followed");
+    }
+}
+
+/// This process owns partitions that it did not own before.
+pub(crate) fn assigned(group: &str, partitions: &[u32]) {
+    tracing::info!(group, ?partitions, "{group}: given partitions {partitions:?}");
+}
+
+/// This process owns partitions no more.
+pub(crate) fn revoked(group: &str, partitions: &[u32], lost: bool) {
+    let how = if lost { "lost" } else { "handed over" };
+    tracing::info!(group, ?partitions, lost, "{group}: {how} partitions {partitions:?}");
+}
+
+/// Another process has the name of this one.
+pub(crate) fn shut_out(group: &str, reason: &str) {
+    tracing::error!(
+        group,
+        reason,
+        "{group}: this process is out of the group for good: {reason}. Two processes must not have the same node name; \
+         give each its own and restart this one"
+    );
+}
+
+/// The log is open on Kafka.
+pub(crate) fn kafka_opened(brokers: &str, partitions: u32, since: Instant) {
+    let ms = since.elapsed().as_millis();
+    tracing::info!(brokers, partitions, ms, "log opened in {ms} ms on Kafka: {brokers}");
+}
+
+/// The cluster is not as safe as it could be.
+pub(crate) fn kafka_finding(finding: &str) {
+    tracing::warn!(finding, "Kafka: {finding}");
+}

@@ -58,8 +58,8 @@ use window::{Budget, Seen};
 
 /// A reader that is ahead of the follower waits so long for it before it asks the brokers itself.
 const FOLLOWER_WAIT: Duration = Duration::from_secs(1);
-/// The pause before a broker is asked again that does not know yet what was acknowledged.
-const BEHIND_AGAIN: Duration = Duration::from_millis(20);
+/// The pause before brokers are asked again that were away or did not know yet.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// See the module's comment.
 pub struct KafkaLog {
@@ -157,9 +157,19 @@ impl Shared {
 
     /// Asks where a partition starts and ends now, and remembers it.
     async fn watermarks(&self, slot: &Arc<Slot>) -> Result<(Offset, Offset), KafkaError> {
-        let (admin, asked, patience) = (Arc::clone(&self.admin), Arc::clone(slot), self.options.operation_timeout);
-        let answer = tokio::task::spawn_blocking(move || admin.watermarks(&asked, patience)).await;
-        let (start, end) = answer.unwrap_or(Err(KafkaError::MetadataFetch(RDKafkaErrorCode::Fail)))?;
+        let deadline = Instant::now() + self.options.operation_timeout;
+        let (start, end) = loop {
+            let (admin, asked) = (Arc::clone(&self.admin), Arc::clone(slot));
+            let left = deadline.saturating_duration_since(Instant::now());
+            let answer = tokio::task::spawn_blocking(move || admin.watermarks(&asked, left)).await;
+            match answer.unwrap_or(Err(KafkaError::MetadataFetch(RDKafkaErrorCode::Fail))) {
+                Ok(found) => break found,
+                Err(error) if failure::is_passing(&error) && Instant::now() < deadline && !self.is_closed() => {
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
         slot.starts_at(start);
         slot.reaches(end);
         Ok((start, end))
@@ -205,7 +215,7 @@ impl Shared {
                         return Err(failed(&late));
                     }
                     // Trimmed, or a new leader that is not there yet.
-                    tokio::time::sleep(BEHIND_AGAIN).await;
+                    tokio::time::sleep(ASK_AGAIN).await;
                 }
             }
         }

@@ -136,7 +136,7 @@ impl Cursor {
         }
         self.at = None;
         let mut records: Vec<StoredRecord> = Vec::new();
-        let mut at_end = false;
+        let (mut at_end, mut doubted) = (false, true);
         if let Some(held) = self.held.take() {
             budget.take(window::bytes(&held));
             records.push(held);
@@ -156,9 +156,11 @@ impl Cursor {
                     }
                     records.push(record);
                 }
-                Some(Err(KafkaError::PartitionEOF(_))) if !records.is_empty() || from >= known => {
-                    at_end = true;
-                    break;
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    if !records.is_empty() || self.is_end(slot, from, known, &mut doubted, deadline)? {
+                        at_end = true;
+                        break;
+                    }
                 }
                 Some(Err(error)) if is_out_of_range(&error) => {
                     self.release();
@@ -181,6 +183,29 @@ impl Cursor {
         Ok(if records.is_empty() { Found::End } else { Found::Records(records) })
     }
 
+    /// Whether an end before `known` is one. What lies between may be no records (the marks of a stranger's transaction), or
+    /// the leader is new and does not show yet what it has. The second look, at a leader that shows all, decides.
+    fn is_end(
+        &self,
+        slot: &Slot,
+        from: Offset,
+        known: Offset,
+        doubted: &mut bool,
+        deadline: Instant,
+    ) -> Result<bool, KafkaError> {
+        if from >= known || !*doubted {
+            return Ok(true);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let (_, shown) = self.consumer.fetch_watermarks(&slot.name, slot.number(), left)?;
+        *doubted = u64::try_from(shown).unwrap_or_default() < known;
+        if *doubted {
+            std::thread::sleep(POLL);
+        }
+        self.set(slot, from)?;
+        Ok(false)
+    }
+
     fn set(&self, slot: &Slot, from: Offset) -> Result<(), KafkaError> {
         let mut list = TopicPartitionList::new();
         let offset = KafkaOffset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
@@ -198,7 +223,10 @@ impl Cursor {
 }
 
 pub(crate) fn is_out_of_range(error: &KafkaError) -> bool {
-    matches!(error.rdkafka_error_code(), Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange))
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::LogTruncation)
+    )
 }
 
 /// Errors that waiting does not mend.

@@ -48,3 +48,25 @@ pub(crate) fn in_words(failure: &KafkaError) -> String {
     };
     format!("{advice} ({code})")
 }
+
+/// Whether waiting may mend it: brokers that are away, a partition between two leaders.
+pub(crate) fn is_passing(failure: &KafkaError) -> bool {
+    matches!(
+        failure.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown
+                | RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::RequestTimedOut
+                | RDKafkaErrorCode::LeaderNotAvailable
+                | RDKafkaErrorCode::NotLeaderForPartition
+                | RDKafkaErrorCode::FencedLeaderEpoch
+                | RDKafkaErrorCode::UnknownLeaderEpoch
+                | RDKafkaErrorCode::BrokerNotAvailable
+                | RDKafkaErrorCode::ReplicaNotAvailable
+                | RDKafkaErrorCode::OffsetNotAvailable
+                | RDKafkaErrorCode::NetworkException
+                | RDKafkaErrorCode::KafkaStorageError
+        )
+    )
+}

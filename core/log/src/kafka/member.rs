@@ -26,6 +26,7 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tokio::sync::watch;
 
 use crate::kafka::client::{self, Context};
+use crate::kafka::failure;
 use crate::kafka::options::KafkaOptions;
 use crate::observe;
 use crate::seam::{Partition, Topic};
@@ -34,6 +35,8 @@ use crate::seam::{Partition, Topic};
 const POLL: Duration = Duration::from_millis(100);
 /// A change of the group is heard with a heartbeat.
 const HEARTBEAT_MS: u32 = 500;
+/// Trouble with the group is told at most once in this time.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// How long leaving may take before the group is left to find out by itself.
 const LEAVE_MAX: Duration = Duration::from_secs(3);
 
@@ -86,17 +89,21 @@ impl Member {
 }
 
 fn serve(consumer: BaseConsumer<Held>, stop: &AtomicBool) {
+    let mut told: Option<Instant> = None;
     while !stop.load(Ordering::Acquire) {
         // Messages are not fetched: everything is paused.
-        if let Some(Err(error)) = consumer.poll(POLL)
-            && is_shut_out(&error)
-        {
+        let Some(Err(error)) = consumer.poll(POLL) else { continue };
+        if is_shut_out(&error) {
             consumer.context().shut_out(&error);
             // librdkafka uses this client for nothing any more. A second try would shut out the other one in turn.
             while !stop.load(Ordering::Acquire) {
                 std::thread::sleep(POLL);
             }
             return;
+        }
+        if told.is_none_or(|told| told.elapsed() > TELL_EVERY) {
+            told = Some(Instant::now());
+            observe::background_failed("take part in the group", &failure::in_words(&error));
         }
     }
     consumer.unsubscribe();

@@ -112,7 +112,7 @@ impl Serialize for Hidden {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct KafkaSettings {
-    /// Copies of each partition of new topics; as many as there are brokers, at most 3, when absent.
+    /// Copies of each partition of new topics; 3 when absent.
     pub(crate) replication: Option<u16>,
     /// Copies that must have a record before it counts; one less than `replication`, at least 1, when absent.
     pub(crate) min_insync: Option<u16>,

@@ -49,7 +49,7 @@ pub(crate) async fn run(directory: PathBuf, mut flags: Layer) -> anyhow::Result<
     project::write_types(&directory)?;
     write_private(&data.join("config.json"), &serde_json::to_string_pretty(&file)?)?;
     let fastn = Fastn::builder().url(&url).access_key(&key).account(&config.account).build()?;
-    project.point_at(&url);
+    project.fill(Some(&url))?;
     let applied = project::apply(&fastn, &project, || {}).await;
     terminal::welcome(&terminal::Welcome {
         style,
@@ -97,9 +97,12 @@ async fn watch(style: Style, directory: PathBuf, fastn: Fastn, mut known: projec
         let names: Vec<String> =
             changed.iter().map(|path| path.strip_prefix(&directory).unwrap_or(path).display().to_string()).collect();
         println!("{} {}", style.dim("changed"), names.join(", "));
-        match Project::read(&directory) {
+        let read = Project::read(&directory).and_then(|mut project| {
+            project.fill(Some(fastn.url()))?;
+            Ok(project)
+        });
+        match read {
             Ok(mut project) => {
-                project.point_at(fastn.url());
                 // A secret that did not change would become a new version with each save of another file.
                 if !changed.iter().any(|path| path.ends_with("fastn.yaml")) {
                     project.manifest.secrets.clear();

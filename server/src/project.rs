@@ -93,8 +93,8 @@ impl Project {
     }
 }
 
-/// Stands for the URL of the development server in the texts of `envConfig`.
-const DEV_URL: &str = "${FASTN_DEV_URL}";
+/// The variable that `fastn dev` sets to its own URL.
+const DEV_URL: &str = "FASTN_DEV_URL";
 
 impl Project {
     /// How many parts are applied.
@@ -103,14 +103,47 @@ impl Project {
         customers.len() + secrets.len() + env_config.len() + self.workflows.len() + self.triggers.len()
     }
 
-    /// Puts the URL of the development server where the configuration asks for it.
-    pub(crate) fn point_at(&mut self, url: &str) {
+    /// Puts variables of the environment where `${NAME}` stands in secrets and configuration values; `dev_url` is the
+    /// one of the development server.
+    ///
+    /// # Errors
+    /// A variable that is not set, with the place that asks for it.
+    pub(crate) fn fill(&mut self, dev_url: Option<&str>) -> anyhow::Result<()> {
+        let variable = |name: &str| match dev_url {
+            Some(url) if name == DEV_URL => Some(url.to_owned()),
+            _ => std::env::var(name).ok(),
+        };
+        for secret in &mut self.manifest.secrets {
+            secret.value = filled(&secret.value, &variable).with_context(|| format!("secret {}", secret.name))?;
+        }
         for config in &mut self.manifest.env_config {
             if let serde_json::Value::String(text) = &mut config.value {
-                *text = text.replace(DEV_URL, url);
+                let place = || format!("configuration {}/{}", config.environment, config.key);
+                *text = filled(text, &variable).with_context(place)?;
             }
         }
+        Ok(())
     }
+}
+
+/// `text` with each `${NAME}` replaced; `$${` stands for `${` itself.
+fn filled(text: &str, variable: &impl Fn(&str) -> Option<String>) -> anyhow::Result<String> {
+    let (mut out, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find("${") {
+        let (before, after) = (&rest[..at], &rest[at + 2..]);
+        if let Some(escaped) = before.strip_suffix('$') {
+            out.push_str(escaped);
+            out.push_str("${");
+            rest = after;
+            continue;
+        }
+        out.push_str(before);
+        let (name, tail) = after.split_once('}').context("a ${ without its }")?;
+        out.push_str(&variable(name).with_context(|| format!("the variable {name} is not set"))?);
+        rest = tail;
+    }
+    out.push_str(rest);
+    Ok(out)
 }
 
 /// What one application did: lines for people.
@@ -222,6 +255,15 @@ fn yaml<T: DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Property: each variable is put in once, an escaped one stays, and one that is not set is named.
+    #[test]
+    fn variables_are_filled() {
+        let variable = |name: &str| (name == "URL").then(|| "http://${x}".to_owned());
+        assert_eq!(filled("a ${URL}/b $${URL} $", &variable).unwrap(), "a http://${x}/b ${URL} $");
+        assert!(filled("${NONE}", &variable).unwrap_err().to_string().contains("NONE"));
+        assert!(filled("${URL", &variable).is_err());
+    }
 
     /// Property: a project is read whole, and an unknown key is refused with its file and position.
     #[test]

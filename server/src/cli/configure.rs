@@ -56,7 +56,8 @@ pub(crate) enum SecretCommand {
 }
 
 pub(crate) async fn apply(directory: &Path, remote: &Remote) -> anyhow::Result<()> {
-    let project = Project::read(directory)?;
+    let mut project = Project::read(directory)?;
+    project.fill(None)?;
     let fastn = remote.client()?;
     // A server that is not there or a key that it does not know is told once, not for each part of the project.
     fastn.customers().page(None, Some(1)).await?;

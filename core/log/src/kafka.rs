@@ -19,6 +19,7 @@
 mod admin;
 mod client;
 mod cursor;
+mod doctor;
 mod failure;
 mod follower;
 mod member;
@@ -125,6 +126,12 @@ impl KafkaLog {
         observe::kafka_opened(&shared.options.brokers, shared.options.partitions, began);
         Ok(Self { shared: Arc::new(shared) })
     }
+
+    /// Says what is wrong with a cluster, without changing anything in it: brokers that do not answer or refuse us or are
+    /// too old, topics that are missing or made differently, copies that are away, clocks that differ. Empty: all is well.
+    pub async fn examine(options: KafkaOptions) -> Vec<Finding> {
+        doctor::examine(options).await
+    }
 }
 
 /// An error of connections says more than that nobody answered.
@@ -164,7 +171,7 @@ impl Shared {
             let answer = tokio::task::spawn_blocking(move || admin.watermarks(&asked, left)).await;
             match answer.unwrap_or(Err(KafkaError::MetadataFetch(RDKafkaErrorCode::Fail))) {
                 Ok(found) => break found,
-                Err(error) if failure::is_passing(&error) && Instant::now() < deadline && !self.is_closed() => {
+                Err(error) if !failure::is_lasting(&error) && Instant::now() < deadline && !self.is_closed() => {
                     tokio::time::sleep(ASK_AGAIN).await;
                 }
                 Err(error) => return Err(error),
@@ -230,7 +237,10 @@ impl Shared {
             let seen = slot.window().read(from, budget);
             match seen {
                 Seen::Records(records) => {
-                    slot.was_read_to(records.last().map_or(from, |last| last.offset + 1));
+                    let next = records.last().map_or(from, |last| last.offset + 1);
+                    // The follower fills the window first; nobody is to see a record past the tail.
+                    slot.reaches(next);
+                    slot.was_read_to(next);
                     return Some(records);
                 }
                 Seen::Ahead if from >= slot.end() => {

@@ -209,7 +209,7 @@ async fn follows_tail(harness: Box<dyn LogHarness>) {
         timeout(Duration::from_secs(DEADLINE_SECONDS), reached).await.expect("the tail moves").expect("the log lives");
         let end = log.bounds(Topic::Events, 0).await.expect("bounds").end;
         assert!(end > appended.first + 1);
-        let read = log.read(Topic::Events, 0, appended.first, 10, 1_000).await.expect("a read succeeds");
+        let read = read_all(&*log, Topic::Events, 0, appended.first, PAGE).await;
         assert_eq!(read.len(), 2, "what the tail shows is readable");
     }
     assert!(!other.has_changed().expect("the log lives"), "another partition's tail stays");

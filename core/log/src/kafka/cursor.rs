@@ -15,6 +15,7 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use tokio::sync::Semaphore;
 
 use crate::kafka::client::{self, Context};
+use crate::kafka::failure;
 use crate::kafka::options::KafkaOptions;
 use crate::kafka::slot::Slot;
 use crate::kafka::stored::stored;
@@ -167,7 +168,7 @@ impl Cursor {
                     return Ok(Found::OutOfRange);
                 }
                 // Errors of connections: librdkafka goes on by itself.
-                Some(Err(error)) if is_lasting(&error) => return Err(error),
+                Some(Err(error)) if failure::is_lasting(&error) => return Err(error),
                 None if !records.is_empty() => break,
                 None | Some(Err(_)) if Instant::now() < deadline => {}
                 None | Some(Err(_)) => {
@@ -197,7 +198,8 @@ impl Cursor {
             return Ok(true);
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        let (_, shown) = self.consumer.fetch_watermarks(&slot.name, slot.number(), left)?;
+        // No answer is as good as one that shows too little.
+        let shown = self.consumer.fetch_watermarks(&slot.name, slot.number(), left).map_or(0, |(_, high)| high);
         *doubted = u64::try_from(shown).unwrap_or_default() < known;
         if *doubted {
             std::thread::sleep(POLL);
@@ -226,20 +228,5 @@ pub(crate) fn is_out_of_range(error: &KafkaError) -> bool {
     matches!(
         error.rdkafka_error_code(),
         Some(RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange | RDKafkaErrorCode::LogTruncation)
-    )
-}
-
-/// Errors that waiting does not mend.
-fn is_lasting(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::TopicAuthorizationFailed
-                | RDKafkaErrorCode::GroupAuthorizationFailed
-                | RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownPartition
-                | RDKafkaErrorCode::Fatal
-        )
     )
 }

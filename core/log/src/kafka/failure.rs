@@ -49,24 +49,20 @@ pub(crate) fn in_words(failure: &KafkaError) -> String {
     format!("{advice} ({code})")
 }
 
-/// Whether waiting may mend it: brokers that are away, a partition between two leaders.
-pub(crate) fn is_passing(failure: &KafkaError) -> bool {
+/// Whether waiting does not mend it. All else may be brokers that are away, or a partition between two leaders; a broker that
+/// has just started may not even know the topic yet.
+pub(crate) fn is_lasting(failure: &KafkaError) -> bool {
     matches!(
         failure.rdkafka_error_code(),
         Some(
-            RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::OperationTimedOut
-                | RDKafkaErrorCode::RequestTimedOut
-                | RDKafkaErrorCode::LeaderNotAvailable
-                | RDKafkaErrorCode::NotLeaderForPartition
-                | RDKafkaErrorCode::FencedLeaderEpoch
-                | RDKafkaErrorCode::UnknownLeaderEpoch
-                | RDKafkaErrorCode::BrokerNotAvailable
-                | RDKafkaErrorCode::ReplicaNotAvailable
-                | RDKafkaErrorCode::OffsetNotAvailable
-                | RDKafkaErrorCode::NetworkException
-                | RDKafkaErrorCode::KafkaStorageError
+            RDKafkaErrorCode::TopicAuthorizationFailed
+                | RDKafkaErrorCode::GroupAuthorizationFailed
+                | RDKafkaErrorCode::ClusterAuthorizationFailed
+                | RDKafkaErrorCode::Authentication
+                | RDKafkaErrorCode::SaslAuthenticationFailed
+                | RDKafkaErrorCode::InvalidArgument
+                | RDKafkaErrorCode::UnsupportedFeature
+                | RDKafkaErrorCode::Fatal
         )
     )
 }

@@ -228,29 +228,35 @@ impl Follow {
         self.order.retain(|other| !Arc::ptr_eq(other, slot));
     }
 
-    /// Puts the messages into their windows, then moves the tails and wakes their readers, once for each partition.
+    /// Puts the messages into their windows, then moves the tails and wakes their readers, once for each partition. Readers
+    /// see the records of a partition that came together, together.
     fn take_over(&mut self, batch: &mut Vec<(Arc<Slot>, StoredRecord)>) {
-        let mut moved: Vec<(Arc<Slot>, Offset)> = Vec::new();
+        let mut by_slot: Vec<(Arc<Slot>, Vec<StoredRecord>)> = Vec::new();
         for (slot, record) in batch.drain(..) {
-            let next = record.offset + 1;
-            let bytes = slot.window().push(record);
-            if bytes == 0 {
-                continue;
+            match by_slot.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &slot)) {
+                Some((_, records)) => records.push(record),
+                None => by_slot.push((slot, vec![record])),
             }
-            self.held_bytes += bytes;
-            match moved.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &slot)) {
-                Some((_, until)) => *until = next,
-                None => moved.push((Arc::clone(&slot), next)),
+        }
+        for (slot, records) in by_slot {
+            let mut window = slot.window();
+            for record in records {
+                let bytes = window.push(record);
+                if bytes > 0 {
+                    self.held_bytes += bytes;
+                    self.order.push_back(Arc::clone(&slot));
+                }
             }
-            self.order.push_back(slot);
+            let until = window.next();
+            drop(window);
+            if let Some(until) = until {
+                slot.fetched.send_replace(until);
+                slot.reaches(until);
+            }
         }
         while self.held_bytes > self.recent_bytes_max {
             let Some(slot) = self.order.pop_front() else { break };
             self.held_bytes -= slot.window().evict().min(self.held_bytes);
-        }
-        for (slot, until) in moved {
-            slot.fetched.send_replace(until);
-            slot.reaches(until);
         }
     }
 

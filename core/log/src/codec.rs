@@ -170,6 +170,35 @@ impl Codec {
         Ok((reader, Datum { schema, rest }))
     }
 
+    pub(crate) fn encode_journal(&self, record: &JournalRecord) -> Bytes {
+        const USUAL_BYTES: usize = 512;
+        match record {
+            JournalRecord::Claim(record) => self.encode(Kind::Claim, record, USUAL_BYTES),
+            JournalRecord::Admitted(record) => self.encode(Kind::Admitted, record, USUAL_BYTES),
+            JournalRecord::Progress(record) => self.encode(Kind::Progress, record, USUAL_BYTES),
+            JournalRecord::Finished(record) => self.encode(Kind::Finished, record, USUAL_BYTES),
+            JournalRecord::Snapshot(record) => self.encode(Kind::Snapshot, record, USUAL_BYTES),
+            JournalRecord::DedupSnapshot(record) => self.encode(Kind::DedupSnapshot, record, USUAL_BYTES),
+            JournalRecord::StateSnapshot(record) => self.encode(Kind::StateSnapshot, record, USUAL_BYTES),
+            JournalRecord::Checkpoint(record) => self.encode(Kind::Checkpoint, record, USUAL_BYTES),
+        }
+    }
+
+    pub(crate) fn decode_journal(&self, bytes: &[u8]) -> Result<JournalRecord, CodecError> {
+        let (reader, datum) = self.open(bytes)?;
+        Ok(match reader.kind {
+            Kind::Event | Kind::Trace => return Err(CodecError::WrongRecord(reader.kind.name())),
+            Kind::Claim => JournalRecord::Claim(reader.decode(datum)?),
+            Kind::Admitted => JournalRecord::Admitted(reader.decode(datum)?),
+            Kind::Progress => JournalRecord::Progress(reader.decode(datum)?),
+            Kind::Finished => JournalRecord::Finished(reader.decode(datum)?),
+            Kind::Snapshot => JournalRecord::Snapshot(reader.decode(datum)?),
+            Kind::DedupSnapshot => JournalRecord::DedupSnapshot(reader.decode(datum)?),
+            Kind::StateSnapshot => JournalRecord::StateSnapshot(reader.decode(datum)?),
+            Kind::Checkpoint => JournalRecord::Checkpoint(reader.decode(datum)?),
+        })
+    }
+
     pub(crate) fn decode_event(&self, bytes: &[u8]) -> Result<EventRecord, CodecError> {
         self.decode_one(Kind::Event, bytes)
     }
@@ -231,37 +260,15 @@ pub fn decode_trace(bytes: &[u8]) -> Result<Trace, CodecError> {
     CODEC.decode_one(Kind::Trace, bytes)
 }
 
-/// The value of a record in `executions`.
+/// The value of a record in `executions` or `control`.
 pub fn encode_journal(record: &JournalRecord) -> Bytes {
-    const USUAL_BYTES: usize = 512;
-    match record {
-        JournalRecord::Claim(record) => CODEC.encode(Kind::Claim, record, USUAL_BYTES),
-        JournalRecord::Admitted(record) => CODEC.encode(Kind::Admitted, record, USUAL_BYTES),
-        JournalRecord::Progress(record) => CODEC.encode(Kind::Progress, record, USUAL_BYTES),
-        JournalRecord::Finished(record) => CODEC.encode(Kind::Finished, record, USUAL_BYTES),
-        JournalRecord::Snapshot(record) => CODEC.encode(Kind::Snapshot, record, USUAL_BYTES),
-        JournalRecord::DedupSnapshot(record) => CODEC.encode(Kind::DedupSnapshot, record, USUAL_BYTES),
-        JournalRecord::StateSnapshot(record) => CODEC.encode(Kind::StateSnapshot, record, USUAL_BYTES),
-        JournalRecord::Checkpoint(record) => CODEC.encode(Kind::Checkpoint, record, USUAL_BYTES),
-    }
+    CODEC.encode_journal(record)
 }
 
-/// Decodes the value of a record in `executions`, or of in `control`.
+/// Decodes the value of a record in `executions` or `control`.
 ///
 /// # Errors
 /// Whatever is wrong with the bytes.
 pub fn decode_journal(bytes: &[u8]) -> Result<JournalRecord, CodecError> {
-    let (reader, datum) = CODEC.open(bytes)?;
-    Ok(match reader.kind {
-        Kind::Event | Kind::Trace => return Err(CodecError::WrongRecord(reader.kind.name())),
-        Kind::Claim => JournalRecord::Claim(reader.decode(datum)?),
-        Kind::Admitted => JournalRecord::Admitted(reader.decode(datum)?),
-        Kind::Progress => JournalRecord::Progress(reader.decode(datum)?),
-        Kind::Finished => JournalRecord::Finished(reader.decode(datum)?),
-        Kind::Snapshot => JournalRecord::Snapshot(reader.decode(datum)?),
-        Kind::DedupSnapshot => JournalRecord::DedupSnapshot(reader.decode(datum)?),
-        Kind::StateSnapshot => JournalRecord::StateSnapshot(reader.decode(datum)?),
-        Kind::Checkpoint => JournalRecord::Checkpoint(reader.decode(datum)?),
-    })
+    CODEC.decode_journal(bytes)
 }
-

@@ -13,6 +13,7 @@ pub mod retry;
 pub mod route;
 pub mod scope;
 pub mod time;
+pub mod trace;
 
 pub use ids::{AccountId, CustomerId, EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
 pub use residency::Residency;

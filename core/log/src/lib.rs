@@ -2,12 +2,15 @@
 //!
 //! `fjall` and `rdkafka` live here and nowhere else. Everything above speaks [`Log`] and the typed records of the codec.
 
+mod cloudevents;
 pub mod codec;
 mod embedded;
 mod kafka;
 mod observe;
+pub mod registry;
 mod seam;
 
+pub use cloudevents::event_record;
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use kafka::{Finding, KafkaLog, KafkaOptions, Sasl, Security, Severity, Tls};
 pub use seam::{

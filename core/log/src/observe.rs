@@ -6,6 +6,7 @@
 //! - `fastn_log_commit_records`, `fastn_log_commit_bytes`: what one group commit holds
 //! - `fastn_log_queue_bytes`, `fastn_log_disk_bytes`: now
 //! - `fastn_log_errors_total{kind}`
+//! - `fastn_registry_lookups_total{outcome}`: schemas of other versions, `found` or `failed`
 
 use std::path::Path;
 use std::time::Instant;
@@ -179,4 +180,36 @@ pub(crate) fn kafka_opened(brokers: &str, partitions: u32, since: Instant) {
 /// The cluster is not as safe as it could be.
 pub(crate) fn kafka_finding(finding: &str) {
     tracing::warn!(finding, "Kafka: {finding}");
+}
+
+/// Every schema has its id of the registry.
+pub(crate) fn schemas_registered(registry: &str, schemas: usize, since: Instant) {
+    let ms = since.elapsed().as_millis();
+    tracing::info!(registry, schemas, ms, "{schemas} schemas are registered at {registry}");
+}
+
+/// The registry is away; the ids are known from before.
+pub(crate) fn registry_away_at_start(registry: &str, reason: &str) {
+    tracing::warn!(
+        registry,
+        reason,
+        "the schema registry {registry} does not answer; started with the ids known from before"
+    );
+}
+
+/// A schema of another version of fastn was looked up.
+pub(crate) fn schema_learned(id: u32) {
+    counter!("fastn_registry_lookups_total", "outcome" => "found").increment(1);
+    tracing::info!(id, "learned schema {id}, which another version of fastn registered");
+}
+
+/// A schema could not be looked up; the read is tried again.
+pub(crate) fn lookup_failed(id: u32, reason: &dyn std::fmt::Display) {
+    counter!("fastn_registry_lookups_total", "outcome" => "failed").increment(1);
+    tracing::warn!(id, %reason, "could not look up schema {id}: {reason}; records written with it wait");
+}
+
+/// What was learned could not be kept.
+pub(crate) fn ids_not_kept(path: &Path, error: &std::io::Error) {
+    tracing::warn!(path = %path.display(), %error, "could not keep the registry's ids in {}: {error}", path.display());
 }

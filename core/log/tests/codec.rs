@@ -13,6 +13,7 @@ use fastn_domain::journal::{
     NewExecution, OpFailure, OpRecord, Parent, Progress, Retry, Snapshot, StateSnapshot, StateWrite, StepRecord, Wait,
     WaitKind,
 };
+use fastn_domain::trace::Trace;
 use fastn_domain::{Scope, Timestamp};
 use fastn_log::codec::{self, CodecError};
 use proptest::prelude::{Strategy, any, prop};
@@ -149,6 +150,26 @@ impl Build {
         Retry { error: self.error(), next: Timestamp(11) }
     }
 
+    fn trace(self) -> Trace {
+        Trace {
+            epoch: u64::MAX,
+            started: Timestamp(4),
+            duration_ms: u64::MAX,
+            execution: ExecutionId(42),
+            attempt: 2,
+            scope: self.scope(),
+            workflow: WorkflowId::new("wf_triage").unwrap(),
+            step: self.text("fetch#1"),
+            via: "http".into(),
+            method: "POST".into(),
+            origin: self.text("https://api.example.com"),
+            status: self.opt(201),
+            error: self.opt("ETIMEDOUT".into()),
+            request_bytes: 1 << 40,
+            response_bytes: 0,
+        }
+    }
+
     fn journal(self) -> Vec<JournalRecord> {
         let (epoch, at, scope, execution) = (u64::MAX, Timestamp(3), self.scope(), ExecutionId(42));
         let admitted = AdmittedEvent {
@@ -246,13 +267,17 @@ fn records_round_trip() {
     for build in [Build(true), Build(false)] {
         let event = build.event();
         let bytes = codec::encode_event(&event);
-        assert_eq!(bytes[..5], [0, 0, 0, 0, 1]);
+        assert_eq!(bytes[..5], [0, 0xFA, 0x57, 0, 1]);
         assert_eq!(codec::decode_event(&bytes), Ok(event));
         for (record, id) in build.journal().into_iter().zip(2..) {
             let bytes = codec::encode_journal(&record);
-            assert_eq!(bytes[..5], [0, 0, 0, 0, id]);
+            assert_eq!(bytes[..5], [0, 0xFA, 0x57, 0, id]);
             assert_eq!(codec::decode_journal(&bytes), Ok(record));
         }
+        let trace = build.trace();
+        let bytes = codec::encode_trace(&trace);
+        assert_eq!(bytes[..5], [0, 0xFA, 0x57, 0, 10]);
+        assert_eq!(codec::decode_trace(&bytes), Ok(trace));
     }
 }
 
@@ -262,13 +287,16 @@ fn errors_say_what_is_wrong() {
     let event = codec::encode_event(&Build(true).event());
     let claim = codec::encode_journal(&Build(true).journal()[0]);
     assert_eq!(codec::decode_event(&claim), Err(CodecError::WrongRecord("Claim")));
+    let trace = codec::encode_trace(&Build(true).trace());
+    assert_eq!(codec::decode_journal(&trace), Err(CodecError::WrongRecord("Trace")));
+    assert_eq!(codec::decode_trace(&claim), Err(CodecError::WrongRecord("Claim")));
     assert_eq!(codec::decode_journal(&event), Err(CodecError::WrongRecord("EventRecord")));
     assert_eq!(codec::decode_event(&[0, 0, 1, 0, 0, 7]), Err(CodecError::UnknownSchema(65_536)));
     assert_eq!(codec::decode_event(b"{}"), Err(CodecError::NotFramed(2)));
     assert_eq!(codec::decode_event(&[1, 0, 0, 0, 1]), Err(CodecError::NotFramed(5)));
     let mut longer = claim.to_vec();
     longer.push(0);
-    assert_eq!(codec::decode_journal(&longer), Err(CodecError::Undecodable { record: "Claim", schema: 2 }));
+    assert_eq!(codec::decode_journal(&longer), Err(CodecError::Undecodable { record: "Claim", schema: 0xFA57_0002 }));
 }
 
 /// Property: no prefix of a record is a record.
@@ -294,8 +322,8 @@ fn no_bytes_panic() {
         counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     }));
     let encoded: Vec<_> = Build(true).journal().iter().map(codec::encode_journal).collect();
-    let random = (1..=9u8, prop::collection::vec(any::<u8>(), 0..200)).prop_map(|(id, mut datum)| {
-        datum.splice(0..0, [0, 0, 0, 0, id]);
+    let random = (1..=10u8, prop::collection::vec(any::<u8>(), 0..200)).prop_map(|(id, mut datum)| {
+        datum.splice(0..0, [0, 0xFA, 0x57, 0, id]);
         datum
     });
     let flipped = (0..encoded.len(), prop::collection::vec(any::<prop::sample::Index>(), 1..4)).prop_map(
@@ -316,6 +344,9 @@ fn no_bytes_panic() {
     let result = runner.run(&proptest::prop_oneof![random, flipped], |bytes| {
         if let Ok(record) = codec::decode_journal(&bytes) {
             codec::encode_journal(&record);
+        }
+        if let Ok(trace) = codec::decode_trace(&bytes) {
+            codec::encode_trace(&trace);
         }
         if let Ok(event) = codec::decode_event(&bytes) {
             codec::encode_event(&event);

@@ -31,7 +31,7 @@ mod answers;
 mod backends;
 mod upkeep;
 
-pub(crate) use backends::{open_log, open_store};
+pub(crate) use backends::{Found, examine, open_log, open_store};
 
 /// Changes that wait for the API's numbering.
 const CHANGES_QUEUE_MAX: usize = 8_192;

@@ -8,8 +8,8 @@ use fastn_log::Topic;
 use fastn_sdk::Fastn;
 
 use super::style::Style;
-use crate::config::{Layer, ServeConfig};
-use crate::wiring;
+use crate::config::{Layer, LogBackend, ServeConfig};
+use crate::wiring::{self, Found};
 
 /// Free space below which a node soon refuses events.
 const DISK_FREE_BYTES_MIN: u64 = 1 << 30;
@@ -31,6 +31,21 @@ impl Report {
             Err(problem) => {
                 self.failures += 1;
                 println!("{}  {what:<14} {problem}", self.style.red("FAIL"));
+            }
+        }
+    }
+}
+
+impl Report {
+    fn found(&mut self, what: &str, found: Vec<Found>) {
+        if found.is_empty() {
+            self.tell(what, Ok("as it should be".to_owned()));
+        }
+        for Found { fails, what: problem } in found {
+            if fails {
+                self.tell(what, Err(problem));
+            } else {
+                println!("{}  {what:<14} {problem}", self.style.yellow("warn"));
             }
         }
     }
@@ -63,6 +78,9 @@ pub(crate) async fn run(layer: Layer) -> anyhow::Result<()> {
     report.tell("data directory", writable(&config));
     report.tell("disk", disk(&config));
 
+    for (what, found) in wiring::examine(&config).await? {
+        report.found(what, found);
+    }
     let server = match Fastn::builder().build() {
         Ok(fastn) => match fastn.health().await {
             Ok(health) => {
@@ -79,7 +97,10 @@ pub(crate) async fn run(layer: Layer) -> anyhow::Result<()> {
             false
         }
     };
-    if server {
+    let embedded = matches!(config.log_backend()?, LogBackend::File(_));
+    if !embedded {
+        // Looked at above.
+    } else if server {
         println!(
             "{}  log and store are held by the running server; stop it to check them here",
             report.style.dim("--  ")

@@ -24,6 +24,10 @@ impl Style {
         self.paint("31", text)
     }
 
+    pub(crate) fn yellow(self, text: &str) -> String {
+        if self.0 { text.yellow().to_string() } else { text.to_owned() }
+    }
+
     pub(crate) fn dim(self, text: &str) -> String {
         self.paint("2", text)
     }

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use fastn_log::{EmbeddedLog, EmbeddedOptions, KafkaLog, KafkaOptions, Log, Sasl, Security, Tls};
+use fastn_log::registry::{self, Registry, RegistryOptions};
+use fastn_log::{EmbeddedLog, EmbeddedOptions, Finding, KafkaLog, KafkaOptions, Log, Sasl, Security, Severity, Tls};
 use fastn_store::{MasterKey, SqliteOptions, SqliteStore, Store};
 
-use crate::config::{Hidden, KafkaSettings, LogBackend, ServeConfig, StoreBackend};
+use crate::config::{Hidden, KafkaSettings, LogBackend, Masked, ServeConfig, StoreBackend};
 
 /// Opens the log off the runtime's threads: it reads its journals.
 pub(crate) async fn open_log(config: &ServeConfig) -> anyhow::Result<Arc<dyn Log>> {
@@ -18,15 +19,46 @@ pub(crate) async fn open_log(config: &ServeConfig) -> anyhow::Result<Arc<dyn Log
             Ok(Arc::new(log))
         }
         LogBackend::Kafka(brokers) => {
+            let registry = schema_registry(config).await?;
             let options = kafka_options(config, brokers)?;
             let log = tokio::task::spawn_blocking(move || KafkaLog::open(options)).await??;
-            Ok(Arc::new(log))
+            Ok(match registry {
+                Some(registry) => registry.reading(Arc::new(log)),
+                None => Arc::new(log),
+            })
         }
     }
 }
 
+/// What the doctor of a back end found: a failure, or something that could be better.
+pub(crate) struct Found {
+    /// Whether fastn refuses to work with it.
+    pub(crate) fails: bool,
+    /// What is wrong, on what, and what to do.
+    pub(crate) what: String,
+}
+
+/// Looks at the back ends of a cluster, by name, without changing anything and beside any node that runs.
+pub(crate) async fn examine(config: &ServeConfig) -> anyhow::Result<Vec<(&'static str, Vec<Found>)>> {
+    let mut looks = Vec::new();
+    if let LogBackend::Kafka(brokers) = config.log_backend()? {
+        let findings = KafkaLog::examine(kafka_options(config, brokers)?).await;
+        let found = |finding: Finding| Found { fails: finding.severity == Severity::Error, what: finding.to_string() };
+        looks.push(("kafka", findings.into_iter().map(found).collect()));
+    }
+    Ok(looks)
+}
+
+/// Registers the schemas, where a registry is configured.
+async fn schema_registry(config: &ServeConfig) -> anyhow::Result<Option<Registry>> {
+    let Some(Masked(url)) = config.schema_registry.clone() else { return Ok(None) };
+    let cache = config.data.join("schema-ids.json");
+    let options = RegistryOptions { url, user: None, password: None, cache };
+    Ok(Some(registry::register(&options).await?))
+}
+
 /// What the configuration says of Kafka.
-pub(crate) fn kafka_options(config: &ServeConfig, brokers: String) -> anyhow::Result<KafkaOptions> {
+fn kafka_options(config: &ServeConfig, brokers: String) -> anyhow::Result<KafkaOptions> {
     let KafkaSettings { replication, min_insync, prefix, tls, tls_ca, tls_certificate, tls_key, .. } = &config.kafka;
     let KafkaSettings { sasl_mechanism, sasl_user, sasl_password, .. } = &config.kafka;
     let defaults = KafkaOptions::default();

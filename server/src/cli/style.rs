@@ -25,7 +25,7 @@ impl Style {
     }
 
     pub(crate) fn yellow(self, text: &str) -> String {
-        if self.0 { text.yellow().to_string() } else { text.to_owned() }
+        self.paint("33", text)
     }
 
     pub(crate) fn dim(self, text: &str) -> String {

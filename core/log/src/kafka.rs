@@ -22,6 +22,7 @@ mod cursor;
 mod doctor;
 mod failure;
 mod follower;
+mod limits;
 mod member;
 mod options;
 mod pending;
@@ -50,6 +51,7 @@ use crate::seam::{
 use admin::Admin;
 use cursor::{Cursors, Found};
 use follower::Follower;
+pub use limits::bare_producer;
 use member::Member;
 pub use options::{KafkaOptions, Sasl, Security, Tls};
 use producer::Lane;

@@ -12,7 +12,7 @@ mod seam;
 
 pub use cloudevents::event_record;
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
-pub use kafka::{Finding, KafkaLog, KafkaOptions, Sasl, Security, Severity, Tls};
+pub use kafka::{Finding, KafkaLog, KafkaOptions, Sasl, Security, Severity, Tls, bare_producer};
 pub use seam::{
     Appended, Bounds, Log, LogError, LogErrorKind, LogResult, Membership, Offset, Outcome, Partition, Record,
     StoredRecord, Topic,

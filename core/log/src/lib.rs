@@ -7,6 +7,7 @@ mod embedded;
 mod kafka;
 mod observe;
 mod seam;
+mod unheard;
 
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use kafka::{Finding, KafkaLog, KafkaOptions, Sasl, Security, Severity, Tls};

@@ -35,6 +35,7 @@ use crate::seam::{
     Appended, Bounds, Log, LogError, LogErrorKind, LogResult, Membership, Offset, Outcome, Partition, Record,
     StoredRecord, Topic,
 };
+use crate::unheard::{Failures, heard};
 use committer::{Committer, outcome_of};
 use engine::Engine;
 use failure::Failure;
@@ -47,6 +48,7 @@ use recent::Recent;
 pub(crate) struct Slot {
     start: AtomicU64,
     pub(crate) tail: watch::Sender<Offset>,
+    pub(crate) failures: Failures,
 }
 
 impl Slot {
@@ -93,6 +95,11 @@ impl Shared {
 
     pub(crate) fn fail(&self) {
         self.failed.store(true, Ordering::Release);
+    }
+
+    /// Whether the partition has one writer, who counts on it that nothing is missing between its records.
+    pub(crate) fn is_journal(&self, slot: usize) -> bool {
+        slot / self.options.partitions as usize == Topic::Executions as usize
     }
 
     fn context(&self, slot: usize) -> String {
@@ -153,7 +160,8 @@ impl EmbeddedLog {
         let mut slots = Vec::with_capacity(count);
         for slot in 0..count {
             let extent = engine.extent(slot)?;
-            slots.push(Slot { start: AtomicU64::new(extent.start), tail: watch::Sender::new(extent.end) });
+            let (start, tail) = (AtomicU64::new(extent.start), watch::Sender::new(extent.end));
+            slots.push(Slot { start, tail, failures: Failures::default() });
         }
         let owned: Arc<[Partition]> = (0..options.partitions).collect();
         let shared = Arc::new(Shared {
@@ -190,7 +198,9 @@ impl EmbeddedLog {
     fn refuse(&self, slot: usize, kind: LogErrorKind, message: String) -> BoxFuture<'static, LogResult<Appended>> {
         observe::failed(kind);
         let context = self.shared.context(slot);
-        ready(Err(LogError { kind, outcome: Outcome::NotDone, operation: "append to", context, message })).boxed()
+        let error = LogError { kind, outcome: Outcome::NotDone, operation: "append to", context, message };
+        let refused = Err((error, self.shared.slots[slot].failures.unheard()));
+        async move { heard(refused) }.boxed()
     }
 
     /// The limit that the records pass, if any.
@@ -232,8 +242,13 @@ impl Log for EmbeddedLog {
         let (done, answer) = oneshot::channel();
         let frame = frame::encode(&records);
         let pending = Pending { slot, frame, records: records.len() as u32, since: Instant::now(), done };
-        match self.shared.queue.push(pending) {
+        let failures = self.shared.is_journal(slot).then(|| &self.shared.slots[slot].failures);
+        match self.shared.queue.push(pending, failures) {
             Ok(()) => {}
+            Err(Refused::Unheard) => {
+                let message = "an append before it failed, and its writer has not heard of that yet".into();
+                return self.refuse(slot, LogErrorKind::Busy, message);
+            }
             Err(Refused::Busy) => {
                 let message = "the append queue is full; try again after a moment".into();
                 return self.refuse(slot, LogErrorKind::Busy, message);
@@ -243,7 +258,7 @@ impl Log for EmbeddedLog {
         let shared = Arc::clone(&self.shared);
         async move {
             match answer.await {
-                Ok(result) => result,
+                Ok(answer) => heard(answer),
                 // The committer is gone without an answer.
                 Err(_) => Err(Failure { kind: LogErrorKind::Io, ..Failure::closed() }.error(
                     Outcome::Unknown,

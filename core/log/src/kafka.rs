@@ -48,6 +48,7 @@ use crate::seam::{
     Appended, Bounds, Log, LogError, LogErrorKind, LogResult, Membership, Offset, Outcome, Partition, Record,
     StoredRecord, Topic,
 };
+use crate::unheard::heard;
 use admin::Admin;
 use cursor::{Cursors, Found};
 use follower::Follower;
@@ -324,21 +325,17 @@ impl Log for KafkaLog {
             }
         };
         // A refusal is unheard like any failure, until it is polled or dropped.
-        let queued = queued.map_err(|error| (error, slot.unheard()));
+        let queued = queued.map_err(|error| (error, slot.failures.unheard()));
         async move {
             let answer = match queued {
                 Ok(answer) => answer.await,
-                Err((error, _unheard)) => return Err(error),
+                Err(refused) => Ok(Err(refused)),
             };
-            match answer {
-                Ok(Ok(appended)) => Ok(appended),
-                Ok(Err((error, _unheard))) => Err(error),
+            answer.map(heard).unwrap_or_else(|_| {
                 // The producer's thread is gone without an answer.
-                Err(_) => {
-                    let (kind, outcome) = (LogErrorKind::Io, Outcome::Unknown);
-                    Err(failure::error(kind, outcome, "append to", slot.context(), "its answer was lost"))
-                }
-            }
+                let (kind, outcome) = (LogErrorKind::Io, Outcome::Unknown);
+                Err(failure::error(kind, outcome, "append to", slot.context(), "its answer was lost"))
+            })
         }
         .boxed()
     }

@@ -9,6 +9,7 @@ mod kafka;
 mod observe;
 pub mod registry;
 mod seam;
+mod unheard;
 
 pub use cloudevents::event_record;
 pub use embedded::{EmbeddedLog, EmbeddedOptions};

@@ -18,7 +18,7 @@ pub enum Topic {
     Executions,
     /// Connector calls.
     Traces,
-    /// Compacted notices between nodes.
+    /// Claims and checkpoints of each partition, in one order. Trimmed by its writers, never compacted: records have no key.
     Control,
 }
 
@@ -78,7 +78,8 @@ impl Record {
 pub struct StoredRecord {
     /// Its place.
     pub offset: Offset,
-    /// When the log took it. Never decreases along a partition.
+    /// When the log took it. Never decreases along a partition; in a cluster, as far as the brokers' clocks agree when a
+    /// partition's leader changes.
     pub timestamp: Timestamp,
     /// See [`Record::key`].
     pub key: Bytes,
@@ -152,7 +153,9 @@ pub struct LogError {
 /// The result of a log operation.
 pub type LogResult<T> = Result<T, LogError>;
 
-/// Where the records of one append came to lie: `first..first + count`, without gaps.
+/// Where the records of one append came to lie: `first..first + count`, without gaps on `executions` and `control`. On
+/// `events` and `traces`, which have many writers, a log shared by several processes may put records of others between; they
+/// keep their order, and `first` is that of the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Appended {
     /// The offset of the first record.
@@ -175,11 +178,16 @@ pub trait Log: Send + Sync + 'static {
     /// How many partitions every topic has. Fixed at creation.
     fn partitions(&self) -> u32;
 
-    /// Appends `records` to one partition, all or none.
+    /// Appends `records` to one partition. When it succeeds, all are there.
     ///
     /// Order: calls on one partition are ordered by when they are made, not by when their futures are polled; each call's
-    /// records stay together. Durability: the future resolves once the records survive the death of the process and of
-    /// the machine, as the back end promises it. Dropping the future does not take the append back. Twice: appends twice.
+    /// records stay together, see [`Appended`]. Atomic on one machine; of a cluster's log an append with an unknown outcome
+    /// may leave the first few of its records, never a later one without those before.
+    /// Prefix: on `executions` a durable record means that all before it of that writer are durable. So once an append has
+    /// failed, for whatever reason, later ones on that partition are refused as `Busy` until the failure was heard, that is
+    /// until its future was polled to the end or dropped. A writer that stops at the first failure it hears leaves no hole.
+    /// Durability: the future resolves once the records survive the death of the process and of the machine, as the back end
+    /// promises it. Dropping the future does not take the append back. Twice: appends twice.
     /// An empty batch is refused by a panic in debug builds and resolves at once otherwise.
     ///
     /// # Errors
@@ -193,7 +201,8 @@ pub trait Log: Send + Sync + 'static {
     ) -> BoxFuture<'static, LogResult<Appended>>;
 
     /// Reads durable records at `from` or after it, in order: at most `records_max`, and at most `bytes_max` bytes but
-    /// always one record if there is one. Empty at the tail. Never shows a record that is not durable.
+    /// always one record if there is one, and perhaps fewer than there are. Empty at the tail, at once. Never shows a record
+    /// that is not durable; shows everything that was acknowledged to this process, and what another one appended soon.
     ///
     /// # Errors
     /// `Trimmed` when `from` is before the start.
@@ -206,7 +215,9 @@ pub trait Log: Send + Sync + 'static {
         bytes_max: usize,
     ) -> LogResult<Vec<StoredRecord>>;
 
-    /// Follows the end of a partition: the receiver's value is [`Bounds::end`], and it changes after every commit.
+    /// Follows the end of a partition: the receiver's value is [`Bounds::end`], and it changes after every commit. In a
+    /// cluster the value is what this process knows: it may be low, even zero, until the brokers have been asked. Hold a
+    /// receiver only of partitions that are worked on: each is fetched as it grows.
     fn tail(&self, topic: Topic, partition: Partition) -> watch::Receiver<Offset>;
 
     /// The readable range.
@@ -219,7 +230,8 @@ pub trait Log: Send + Sync + 'static {
 
     /// Joins the processes that share the partitions as `group`, e.g. `pipeline` or `projector`. Each partition has one
     /// owner a group, except for moments in which the old one has not heard yet; claims and stored positions make those
-    /// harmless. On one machine: owns them all from the start.
+    /// harmless. On one machine: owns them all from the start. In a cluster: none until the group gives some, and none again
+    /// when the brokers can't be reached for longer than a session. Joining a group twice is one membership.
     async fn join(&self, group: &str) -> LogResult<Membership>;
 
     /// Bytes on disk that the log holds now, as far as the back end knows.

@@ -100,24 +100,6 @@ async fn strangers_records_read_like_any() {
     assert_eq!((&read[2].value[..], &read[2].headers[..]), (&b"headed"[..], &named[..]));
 }
 
-/// Property: a journal's append is refused while an earlier one has failed and its writer has not heard of it; so a writer
-/// that stops at what it hears leaves no hole.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn journal_takes_nothing_after_an_unheard_failure() {
-    let options = KafkaOptions { record_bytes_max: 1_000, ..options(&services::kafka()) };
-    let log = KafkaLog::open(options).expect("opens");
-    let record = |bytes: usize| vec![Record::new("k", vec![b'x'; bytes])];
-    let unheard = log.append(Topic::Executions, 0, record(2_000));
-    let error = log.append(Topic::Executions, 0, record(1)).await.expect_err("refused");
-    assert_eq!((error.kind, error.outcome), (LogErrorKind::Busy, Outcome::NotDone));
-    log.append(Topic::Executions, 1, record(1)).await.expect("another partition is another writer's");
-    log.append(Topic::Events, 0, record(1)).await.expect("input has many writers");
-    assert_eq!(unheard.await.expect_err("refused").kind, LogErrorKind::TooLarge);
-    log.append(Topic::Executions, 0, record(1)).await.expect("it was heard");
-    drop(log.append(Topic::Executions, 0, record(2_000)));
-    log.append(Topic::Executions, 0, record(1)).await.expect("nobody waits to hear it");
-}
-
 /// Property: appends past the limit of the queue are refused as not done, and nothing of them is written.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn full_queue_refuses() {

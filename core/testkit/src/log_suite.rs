@@ -45,6 +45,7 @@ pub const PROPERTIES: &[Property] = &[
     ("timestamps never decrease", |harness| Box::pin(timestamps_grow(harness))),
     ("a dropped append goes on", |harness| Box::pin(dropped_future_appends(harness))),
     ("a record too large is refused and nothing else", |harness| Box::pin(refuses_too_large(harness))),
+    ("a journal takes nothing after a failure that was not heard", |harness| Box::pin(stops_at_failures(harness))),
     ("trimming forgets what is before it", |harness| Box::pin(trims(harness))),
     ("offsets are not reused after trimming everything", |harness| Box::pin(trims_to_the_end(harness))),
     ("acknowledged records survive reopening", |harness| Box::pin(survives_reopening(harness))),
@@ -281,6 +282,24 @@ async fn refuses_too_large(harness: Box<dyn LogHarness>) {
     append(&*log, Topic::Events, 0, vec![record(1)]).await;
     let values: Vec<_> = read_all(&*log, Topic::Events, 0, first, PAGE).await.iter().map(value_of).collect();
     assert_eq!(values, ["value 0", "value 1"], "all or none");
+}
+
+async fn stops_at_failures(harness: Box<dyn LogHarness>) {
+    let log = harness.log();
+    let bytes = harness.too_large_bytes();
+    let large = || vec![Record::new("k", vec![0; bytes])];
+    let first = append(&*log, Topic::Executions, 0, vec![record(0)]).await.first;
+    let unheard = log.append(Topic::Executions, 0, large());
+    let error = log.append(Topic::Executions, 0, vec![record(9)]).await.expect_err("it would leave a hole");
+    assert_eq!((error.kind, error.outcome), (LogErrorKind::Busy, Outcome::NotDone));
+    append(&*log, Topic::Executions, 1, vec![record(0)]).await;
+    append(&*log, Topic::Events, 0, vec![record(0)]).await;
+    assert_eq!(unheard.await.expect_err("it is refused").kind, LogErrorKind::TooLarge);
+    append(&*log, Topic::Executions, 0, vec![record(1)]).await;
+    drop(log.append(Topic::Executions, 0, large()));
+    append(&*log, Topic::Executions, 0, vec![record(2)]).await;
+    let values: Vec<_> = read_all(&*log, Topic::Executions, 0, first, PAGE).await.iter().map(value_of).collect();
+    assert_eq!(values, ["value 0", "value 1", "value 2"]);
 }
 
 async fn trims(harness: Box<dyn LogHarness>) {

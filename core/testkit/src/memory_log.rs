@@ -2,7 +2,7 @@
 //!
 //! An append has happened when the call returns, so that a simulation with one thread is deterministic.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -30,6 +30,17 @@ pub struct MemoryLog {
 struct Slot {
     state: Mutex<State>,
     tail: watch::Sender<Offset>,
+    /// Failed appends that their callers have not heard of.
+    unheard: Arc<AtomicUsize>,
+}
+
+/// Lives until the caller of a failed append has heard of it or has lost interest.
+struct Unheard(Arc<AtomicUsize>);
+
+impl Drop for Unheard {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 #[derive(Default)]
@@ -54,7 +65,7 @@ impl std::fmt::Debug for MemoryLog {
 impl MemoryLog {
     /// An empty log that stamps its records with the system's time.
     pub fn new(partitions: u32) -> Self {
-        let slot = |_| Slot { state: Mutex::default(), tail: watch::Sender::new(0) };
+        let slot = |_| Slot { state: Mutex::default(), tail: watch::Sender::new(0), unheard: Arc::default() };
         let owned: Arc<[Partition]> = (0..partitions).collect();
         Self {
             partitions,
@@ -109,6 +120,12 @@ impl MemoryLog {
             return Err(error(LogErrorKind::TooLarge, "the record is larger than the log takes"));
         }
         let slot = self.slot(topic, partition);
+        if topic == Topic::Executions && slot.unheard.load(Ordering::Acquire) > 0 {
+            return Err(error(
+                LogErrorKind::Busy,
+                "an append before it failed, and its writer has not heard of that yet",
+            ));
+        }
         let mut state = slot.lock();
         let timestamp = self.now().max(state.last);
         state.last = timestamp;
@@ -135,7 +152,18 @@ impl Log for MemoryLog {
         partition: Partition,
         records: Vec<Record>,
     ) -> BoxFuture<'static, LogResult<Appended>> {
-        ready(self.append_now(topic, partition, records)).boxed()
+        let appended = self.append_now(topic, partition, records);
+        if appended.is_ok() {
+            return ready(appended).boxed();
+        }
+        let unheard = Arc::clone(&self.slot(topic, partition).unheard);
+        unheard.fetch_add(1, Ordering::AcqRel);
+        let unheard = Unheard(unheard);
+        async move {
+            drop(unheard);
+            appended
+        }
+        .boxed()
     }
 
     async fn read(

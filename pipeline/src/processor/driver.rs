@@ -91,6 +91,7 @@ async fn serve(
         sender: sender.clone(),
         machine,
         appends: FuturesOrdered::new(),
+        append_failed: CancellationToken::new(),
         calls: HashMap::new(),
         out: Vec::new(),
         epoch,
@@ -112,6 +113,8 @@ struct Driver {
     sender: mpsc::UnboundedSender<Input>,
     machine: Machine,
     appends: FuturesOrdered<Append>,
+    /// Set by the first append that failed. Until it is seen here the log itself takes no more.
+    append_failed: CancellationToken,
     calls: HashMap<ExecutionId, Vec<AbortHandle>>,
     out: Vec<Output>,
     epoch: Epoch,
@@ -229,11 +232,19 @@ impl Driver {
                 Output::Checkpointed(checkpoint) => self.checkpoint(checkpoint),
             }
         }
-        if !records.is_empty() {
+        // After a failed append the machine is over, though those before it may still be answered first.
+        if !records.is_empty() && !self.append_failed.is_cancelled() {
             let through = self.machine.next_seq();
             let first = through - records.len() as u64;
             let append = self.shared.log.append(Topic::Executions, self.partition, records);
-            self.appends.push_back(Box::pin(async move { (first, through, append.await) }));
+            let failed = self.append_failed.clone();
+            self.appends.push_back(Box::pin(async move {
+                let outcome = append.await;
+                if outcome.is_err() {
+                    failed.cancel();
+                }
+                (first, through, outcome)
+            }));
         }
         for failed in restart {
             let _closed = self.sender.send(Input::Turn(failed));

@@ -28,7 +28,7 @@ use crate::embedded::frame;
 use crate::embedded::queue::Pending;
 use crate::embedded::recent::Frame;
 use crate::observe;
-use crate::seam::{Appended, LogErrorKind, LogResult, Offset, Outcome};
+use crate::seam::{Appended, LogErrorKind, Offset, Outcome};
 
 /// A frame is read as a whole, so it stays small enough for a reader that wants one record of it.
 const FRAME_BYTES_MAX: usize = 256 << 10;
@@ -231,11 +231,26 @@ impl Committer {
             }
             Err(failure) => {
                 self.open.iter_mut().for_each(|open| *open = None);
-                for pending in batch.drain(..) {
-                    let error: LogResult<Appended> = Err(self.shared.append_error(pending.slot, &failure));
-                    let _ = pending.done.send(error);
-                }
+                self.fail(std::mem::take(batch), &failure);
             }
+        }
+    }
+
+    /// Tells the waiters. On a journal, what was queued behind a failed append fails with it: it must not come through alone.
+    fn fail(&self, batch: Vec<Pending>, failure: &Failure) {
+        let marked = |pending: Pending| {
+            let unheard = self.shared.slots[pending.slot].failures.unheard();
+            (self.shared.append_error(pending.slot, failure), unheard, pending)
+        };
+        let mut failed: Vec<_> = batch.into_iter().map(marked).collect();
+        // Nothing more is queued behind them from here on.
+        let behind = self
+            .shared
+            .queue
+            .take_of(|slot| self.shared.is_journal(slot) && failed.iter().any(|(_, _, pending)| pending.slot == slot));
+        failed.extend(behind.into_iter().map(marked));
+        for (error, unheard, pending) in failed {
+            let _ = pending.done.send(Err((error, unheard)));
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use crate::seam::{Appended, LogResult};
+use crate::unheard::{Answer, Failures};
 
 /// One append call on its way to the disk.
 pub(crate) struct Pending {
@@ -21,7 +21,7 @@ pub(crate) struct Pending {
     /// When the call was made.
     pub(crate) since: Instant,
     /// Who waits.
-    pub(crate) done: oneshot::Sender<LogResult<Appended>>,
+    pub(crate) done: oneshot::Sender<Answer>,
 }
 
 /// Why nothing was queued.
@@ -29,6 +29,8 @@ pub(crate) struct Pending {
 pub(crate) enum Refused {
     Busy,
     Closed,
+    /// An append before it failed, and its caller has not heard of that.
+    Unheard,
 }
 
 /// See the head comment.
@@ -58,9 +60,13 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues an append, or says why not. The order of these calls is the order in the log.
-    pub(crate) fn push(&self, pending: Pending) -> Result<(), Refused> {
+    /// Queues an append, or says why not. The order of these calls is the order in the log. With `failures`, it is refused
+    /// as long as there are any.
+    pub(crate) fn push(&self, pending: Pending, failures: Option<&Failures>) -> Result<(), Refused> {
         let mut state = self.lock();
+        if failures.is_some_and(Failures::any) {
+            return Err(Refused::Unheard);
+        }
         if state.closed {
             return Err(Refused::Closed);
         }
@@ -98,6 +104,16 @@ impl Queue {
             batch.extend(state.pending.pop_front());
         }
         Some(taken)
+    }
+
+    /// Takes out what waits for these partitions.
+    pub(crate) fn take_of(&self, is_one: impl Fn(usize) -> bool) -> Vec<Pending> {
+        let mut state = self.lock();
+        let all = std::mem::take(&mut state.pending).into_iter();
+        let (taken, left): (Vec<_>, Vec<_>) = all.partition(|next| is_one(next.slot));
+        state.pending = left.into();
+        state.bytes -= taken.iter().map(|pending| pending.frame.len()).sum::<usize>();
+        taken
     }
 
     /// Takes no more appends. The committer still gets what is queued.

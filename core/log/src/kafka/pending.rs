@@ -6,11 +6,9 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use crate::kafka::failure;
-use crate::kafka::slot::{Slot, Unheard};
-use crate::seam::{Appended, LogError, LogErrorKind, Offset, Outcome, Topic};
-
-/// What an append's caller gets. While a failure is on its way it counts as unheard.
-pub(crate) type Answer = Result<Appended, (LogError, Unheard)>;
+use crate::kafka::slot::Slot;
+use crate::seam::{Appended, LogErrorKind, Offset, Outcome, Topic};
+use crate::unheard::Answer;
 
 /// See the head comment.
 pub(crate) struct Pending {
@@ -68,7 +66,7 @@ impl Pending {
             let message = "another writer's record lies between these; read what is there";
             let context = self.slot.context();
             let error = failure::error(LogErrorKind::Io, Outcome::Unknown, "append to", context, message);
-            Err((error, self.slot.unheard()))
+            Err((error, self.slot.failures.unheard()))
         } else {
             Ok(Appended { first: progress.first, count: self.records })
         };
@@ -84,7 +82,7 @@ impl Pending {
         let context = self.slot.context();
         let error = failure::error(LogErrorKind::Io, Outcome::Unknown, "append to", context, message);
         if let Some(done) = self.progress().done.take() {
-            let _ = done.send(Err((error, self.slot.unheard())));
+            let _ = done.send(Err((error, self.slot.failures.unheard())));
         }
     }
 }
@@ -134,13 +132,13 @@ mod tests {
     fn failure_is_unheard_until_taken_or_dropped() {
         let (heard, mut answer) = pending(Topic::Executions);
         heard.fail("gone");
-        assert!(heard.slot.is_unheard());
+        assert!(heard.slot.failures.any());
         drop(answer.try_recv().expect("answered"));
-        assert!(!heard.slot.is_unheard());
+        assert!(!heard.slot.failures.any());
         let (dropped, answer) = pending(Topic::Executions);
         dropped.fail("gone");
-        assert!(dropped.slot.is_unheard());
+        assert!(dropped.slot.failures.any());
         drop(answer);
-        assert!(!dropped.slot.is_unheard());
+        assert!(!dropped.slot.failures.any());
     }
 }

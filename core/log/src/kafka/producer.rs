@@ -11,7 +11,7 @@
 //! sequence numbers refuse a record whose predecessor is missing, and nothing is dropped out of the middle (no message
 //! timeout, gapless). Between generations we hold it: of an unfinished append nobody knows what is there, so on the journal
 //! an append is refused as long as an earlier one of that partition has failed and its caller has not heard
-//! ([`Slot::is_unheard`]). A writer that stops at the first failure that it hears therefore never leaves a hole, and what
+//! ([`crate::unheard`]). A writer that stops at the first failure that it hears therefore never leaves a hole, and what
 //! the old generation's remainder may still do in the brokers lies before the new claim or is a zombie's.
 //!
 //! **Lanes.** Input (`events`) and journal (all else) have a producer each: a partition that is stuck past the deadline ends
@@ -38,10 +38,11 @@ use tokio::sync::oneshot;
 use crate::kafka::client::{self, Context};
 use crate::kafka::failure;
 use crate::kafka::options::KafkaOptions;
-use crate::kafka::pending::{Answer, Pending};
+use crate::kafka::pending::Pending;
 use crate::kafka::slot::Slot;
 use crate::observe::{self, Meters};
 use crate::seam::{LogError, LogErrorKind, Outcome, Record, Topic};
+use crate::unheard::Answer;
 
 /// How often deadlines and the health of a producer are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -178,7 +179,7 @@ impl Lane {
         if state.closed {
             return refuse(LogErrorKind::Closed, "the log is closed");
         }
-        if slot.topic == Topic::Executions && slot.is_unheard() {
+        if slot.topic == Topic::Executions && slot.failures.any() {
             return refuse(LogErrorKind::Busy, "an append before it failed, and its writer has not heard of that yet");
         }
         let queued = self.queued_bytes.load(Ordering::Acquire);

@@ -6,7 +6,7 @@
 //!     │ cursors read  │ from memory │ known to be there (acknowledged to us), not fetched yet
 //! ```
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use crate::kafka::options::KafkaOptions;
 use crate::kafka::window::Window;
 use crate::seam::{Offset, Partition, Topic};
+use crate::unheard::Failures;
 
 /// See the head comment.
 pub(crate) struct Slot {
@@ -32,8 +33,7 @@ pub(crate) struct Slot {
     pub(crate) following: AtomicBool,
     /// One past the newest record that was handed to a reader here.
     read_to: AtomicU64,
-    /// Failed appends that their callers have not heard of yet.
-    unheard: Arc<AtomicUsize>,
+    pub(crate) failures: Failures,
 }
 
 impl Slot {
@@ -49,7 +49,7 @@ impl Slot {
             window: Mutex::default(),
             following: AtomicBool::new(false),
             read_to: AtomicU64::new(0),
-            unheard: Arc::default(),
+            failures: Failures::default(),
         }
     }
 
@@ -101,26 +101,6 @@ impl Slot {
             0 => None,
             read_to => Some(self.end().saturating_sub(read_to)),
         }
-    }
-
-    /// Marks a failure that its caller is yet to hear of.
-    pub(crate) fn unheard(&self) -> Unheard {
-        self.unheard.fetch_add(1, Ordering::AcqRel);
-        Unheard(Arc::clone(&self.unheard))
-    }
-
-    /// Whether a writer goes on that does not know yet that one of its appends has failed.
-    pub(crate) fn is_unheard(&self) -> bool {
-        self.unheard.load(Ordering::Acquire) > 0
-    }
-}
-
-/// Lives in the answer to a failed append until its caller has taken it or has lost interest.
-pub(crate) struct Unheard(Arc<AtomicUsize>);
-
-impl Drop for Unheard {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

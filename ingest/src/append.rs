@@ -1,11 +1,9 @@
 //! Into the log: the one way in which events and commands get there, for the edge and for the API crate.
 
-use bytes::Bytes;
 use fastn_contract::error::{ErrorCode, Problem};
 use fastn_domain::event::EventRecord;
-use fastn_domain::partition::partition_of_key;
-use fastn_log::codec::encode_event;
-use fastn_log::{Appended, Log, LogError, LogErrorKind, Outcome, Record, Topic};
+use fastn_domain::partition::partition_of;
+use fastn_log::{Appended, Log, LogError, LogErrorKind, Outcome, Topic, event_record};
 use futures_util::future::BoxFuture;
 
 use crate::observe;
@@ -24,10 +22,9 @@ pub fn append_event(log: &dyn Log, event: &EventRecord) -> BoxFuture<'static, Re
 /// # Errors
 /// As [`Log::append`].
 pub(crate) fn append_events(log: &dyn Log, events: &[EventRecord]) -> BoxFuture<'static, Result<Appended, LogError>> {
-    let key = Bytes::from(events[0].scope.key());
     debug_assert!(events.iter().all(|event| event.scope == events[0].scope), "a batch is of one customer");
-    let partition = partition_of_key(&key, log.partitions());
-    let records = events.iter().map(|event| Record::new(key.clone(), encode_event(event))).collect();
+    let partition = partition_of(&events[0].scope, log.partitions());
+    let records = events.iter().map(event_record).collect();
     log.append(Topic::Events, partition, records)
 }
 

@@ -13,6 +13,7 @@ mod observe;
 mod pipeline;
 mod programs;
 mod sandboxes;
+mod traces;
 
 pub use answers::{Answers, Forward, Ticket};
 pub use calls::{CALL_RESPONSE_BYTES_MAX, CALL_TIMEOUT_MS_MAX, CALLS_PER_ORIGIN_MAX};

@@ -81,7 +81,7 @@ async fn start(log: Arc<MemoryLog>, workflows: &[(&str, &str, &str)]) -> World {
     let (catalog, watched) = watch::channel(Arc::new(catalog));
     let key = MasterKey::from_base64("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "test").unwrap();
     let vault = Arc::new(Vault::new(&key));
-    let config = PipelineConfig { allow_private_addresses: true, ..PipelineConfig::default() };
+    let config = PipelineConfig { allow_private_addresses: true, traces: true, ..PipelineConfig::default() };
     let answers = Answers::new("local", None);
     let pipeline =
         Pipeline::start(log.clone(), watched, vault, Arc::new(System), answers.clone(), config).await.unwrap();
@@ -186,6 +186,43 @@ async fn one_call_one_record() {
     assert_eq!(finished.len(), 1);
     assert_eq!((finished[0].results.len(), finished[0].steps.len()), (1, 1));
     assert_eq!(world.run("w", "e1", "{}").await, Answer::Seen, "the same event again is admitted no second time");
+    world.pipeline.stop().await;
+}
+
+/// Property: every call to the outside leaves one trace in the customer's partition that says what became of it, answered
+/// or not, and holds neither the path nor the query of its URL, which may be secrets.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_leave_traces() {
+    let source = r#"
+export default async function (ctx: any) {
+  await fetch(ctx.input.url + "/secret?token=secret", { method: "PUT", body: "1234" });
+  try { await fetch(ctx.input.gone + "/secret"); } catch (error) {}
+}
+"#;
+    let (url, _) = sink().await;
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let world = start(Arc::new(MemoryLog::new(2)), &[("w", "", source)]).await;
+    let answer = world.run("w", "e1", &format!(r#"{{"url":"{url}","gone":"http://{gone}"}}"#)).await;
+    let Answer::Finished { execution, .. } = answer else { panic!("{answer:?}") };
+    let (began, partition) = (Instant::now(), partition_of(&world.scope, 2));
+    let records = loop {
+        let records = world.log.records(Topic::Traces, partition);
+        if records.len() >= 2 {
+            break records;
+        }
+        assert!(began.elapsed() < DEADLINE, "{} of 2 traces", records.len());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let traces: Vec<_> = records.iter().map(|record| codec::decode_trace(&record.value).unwrap()).collect();
+    assert_eq!(traces.len(), 2);
+    let first = &traces[0];
+    assert_eq!((first.execution, first.workflow.as_str(), first.attempt), (execution, "w", 1));
+    assert_eq!((&first.scope, first.step.as_str(), first.via.as_str()), (&world.scope, "fetch", "http"));
+    assert_eq!((first.method.as_str(), &first.origin, first.status), ("PUT", &url, Some(200)));
+    assert_eq!((first.request_bytes, first.response_bytes, &first.error), (4, 11, &None));
+    assert_eq!(traces[1].origin, format!("http://{gone}"));
+    assert_eq!((traces[1].status, traces[1].error.as_deref()), (None, Some("ECONNREFUSED")));
+    assert!(!format!("{traces:?}").contains("secret"));
     world.pipeline.stop().await;
 }
 

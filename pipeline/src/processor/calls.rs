@@ -44,6 +44,17 @@ pub(crate) struct CallContext {
     pub(crate) traceparent: Option<String>,
 }
 
+/// What is told of a call when it has ended.
+#[derive(Debug, Default)]
+pub(crate) struct CallFacts {
+    pub(crate) method: String,
+    /// Scheme, host and port. Never the path or the query, which may be secrets.
+    pub(crate) origin: String,
+    pub(crate) status: Option<u32>,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+}
+
 struct PublicOnly {
     allow_private: bool,
 }
@@ -91,12 +102,17 @@ impl Calls {
     }
 
     /// Makes the call. Anything that came back is a result, whatever its status.
-    pub(crate) async fn fetch(&self, request: OpKind, context: CallContext) -> Result<String, OpFailure> {
+    pub(crate) async fn fetch(
+        &self,
+        request: OpKind,
+        context: CallContext,
+        facts: &mut CallFacts,
+    ) -> Result<String, OpFailure> {
         let began = Instant::now();
         // Tens of thousands may wait here: the place comes first, and the large future of the call is made after it.
         let origin = self.origin(&request);
         let outcome = match origin.acquire().await {
-            Ok(_place) => Box::pin(self.try_fetch(request, context)).await,
+            Ok(_place) => Box::pin(self.try_fetch(request, context, facts)).await,
             Err(_) => Err(refused("ECANCELED", "the node stops".to_owned())),
         };
         let label = match &outcome {
@@ -108,11 +124,18 @@ impl Calls {
         outcome
     }
 
-    async fn try_fetch(&self, request: OpKind, context: CallContext) -> Result<String, OpFailure> {
+    async fn try_fetch(
+        &self,
+        request: OpKind,
+        context: CallContext,
+        facts: &mut CallFacts,
+    ) -> Result<String, OpFailure> {
         let OpKind::Fetch { method, url, headers, body, timeout_ms, redirect } = request else {
             return Err(refused("EINVAL", "not an HTTP call".to_owned()));
         };
         let url = reqwest::Url::parse(&url).map_err(|error| refused("EINVAL", format!("fetch {url}: {error}")))?;
+        facts.origin = url.origin().ascii_serialization();
+        facts.method.clone_from(&method);
         check_url(&url, self.allow_private)
             .map_err(|reason| refused("EADDRNOTALLOWED", format!("fetch {url}: {reason}")))?;
         let method = reqwest::Method::from_bytes(method.as_bytes())
@@ -123,15 +146,19 @@ impl Calls {
         let mut call = client.request(method, url.clone()).headers(headers);
         match body {
             None => {}
-            Some(FetchBody::Text(text)) => call = call.body(text),
+            Some(FetchBody::Text(text)) => {
+                facts.request_bytes = text.len() as u64;
+                call = call.body(text);
+            }
             Some(FetchBody::Base64(text)) => {
                 let bytes =
                     STANDARD.decode(&text).map_err(|error| refused("EINVAL", format!("fetch {url}: {error}")))?;
+                facts.request_bytes = bytes.len() as u64;
                 call = call.body(bytes);
             }
         }
         let limit = Duration::from_millis(timeout_ms.min(CALL_TIMEOUT_MS_MAX));
-        let answer = tokio::time::timeout(limit, exchange(call, redirect)).await;
+        let answer = tokio::time::timeout(limit, exchange(call, redirect, facts)).await;
         match answer {
             Ok(outcome) => {
                 outcome.map_err(|failure| OpFailure { message: format!("fetch {url}: {}", failure.message), ..failure })
@@ -155,8 +182,13 @@ impl Calls {
     }
 }
 
-async fn exchange(call: reqwest::RequestBuilder, redirect: Redirect) -> Result<String, OpFailure> {
+async fn exchange(
+    call: reqwest::RequestBuilder,
+    redirect: Redirect,
+    facts: &mut CallFacts,
+) -> Result<String, OpFailure> {
     let mut response = call.send().await.map_err(transport)?;
+    facts.status = Some(response.status().as_u16().into());
     if redirect == Redirect::Error && response.status().is_redirection() {
         return Err(refused("EREDIRECT", "the answer is a redirect".to_owned()));
     }
@@ -166,6 +198,7 @@ async fn exchange(call: reqwest::RequestBuilder, redirect: Redirect) -> Result<S
             return Err(refused("EMSGSIZE", format!("the answer is larger than {CALL_RESPONSE_BYTES_MAX} bytes")));
         }
         body.extend_from_slice(&chunk);
+        facts.response_bytes = body.len() as u64;
     }
     Ok(response_json(&response, body))
 }

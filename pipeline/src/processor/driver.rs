@@ -14,14 +14,17 @@ use fastn_domain::ids::ExecutionId;
 use fastn_domain::journal::{Epoch, JournalRecord, OpFailure, OpRecord};
 use fastn_domain::partition::partition_of;
 use fastn_domain::time::Timestamp;
-use fastn_log::{Appended, LogError, LogErrorKind, Offset, Outcome, Partition, Record, StoredRecord, Topic, codec};
+use fastn_domain::trace::Trace;
+use fastn_log::{
+    Appended, LogError, LogErrorKind, Offset, Outcome, Partition, Record, StoredRecord, Topic, codec, event_record,
+};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::calls::CallContext;
+use super::calls::{CallContext, CallFacts};
 use super::claim::{Claimed, Claiming, Control};
 use super::machine::{CallRequest, CallTarget, Input, LoggedEvent, Machine, Output, Source, StartRun};
 use super::pipeline::Shared;
@@ -266,12 +269,33 @@ impl Driver {
     }
 
     fn call(&mut self, call: CallRequest) {
-        let CallRequest { execution, key, idempotency_key, target, .. } = call;
+        let CallRequest { execution, scope, key, idempotency_key, workflow, attempt, target } = call;
         let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
+        let (partition, epoch) = (self.partition, self.epoch);
         let task = tokio::spawn(async move {
             let outcome = match target {
                 CallTarget::Http { request, traceparent } => {
-                    shared.calls.fetch(request, CallContext { idempotency_key, traceparent }).await
+                    let (started, mut facts) = (shared.clock.now(), CallFacts::default());
+                    let context = CallContext { idempotency_key, traceparent };
+                    let outcome = shared.calls.fetch(request, context, &mut facts).await;
+                    shared.traces.tell(partition, || Trace {
+                        epoch,
+                        started,
+                        duration_ms: shared.clock.now().since(started).as_millis() as u64,
+                        execution,
+                        attempt,
+                        scope: (*scope).clone(),
+                        workflow,
+                        step: key.clone(),
+                        via: "http".to_owned(),
+                        method: facts.method,
+                        origin: facts.origin,
+                        status: facts.status,
+                        error: outcome.as_ref().err().map(|failure| failure.code.clone()),
+                        request_bytes: facts.request_bytes,
+                        response_bytes: facts.response_bytes,
+                    });
+                    outcome
                 }
                 CallTarget::Emit(event) => emit(&shared, *event).await,
             };
@@ -417,7 +441,7 @@ fn no_program(slot: Slot, message: String) -> Turn {
 async fn emit(shared: &Shared, event: EventRecord) -> Result<String, OpFailure> {
     let partition = partition_of(&event.scope, shared.log.partitions());
     let answer = serde_json::json!({"id": event.id.as_str()}).to_string();
-    let record = Record::new(event.scope.key(), codec::encode_event(&event));
+    let record = event_record(&event);
     let mut wait = Duration::from_millis(10);
     loop {
         match shared.log.append(Topic::Events, partition, vec![record.clone()]).await {

@@ -87,6 +87,16 @@ pub(crate) fn partition_depth(partition: u32, live: usize, queued: usize, parked
     gauge!("fastn_events_lag_records", "partition" => label).set(lag as f64);
 }
 
+/// Traces of outside calls were written.
+pub(crate) fn traces_written(count: usize) {
+    counter!("fastn_traces_written_total").increment(count as u64);
+}
+
+/// Traces of outside calls were not written: too many waited, or the log did not take them.
+pub(crate) fn traces_dropped(count: usize) {
+    counter!("fastn_traces_dropped_total").increment(count as u64);
+}
+
 /// An outside call was answered, or failed for good.
 pub(crate) fn call_done(outcome: &'static str, took: Duration) {
     counter!("fastn_calls_total", "outcome" => outcome).increment(1);

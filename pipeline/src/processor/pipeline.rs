@@ -17,6 +17,7 @@ use super::driver;
 use super::machine::{Input, Limits};
 use super::observe;
 use super::programs::Programs;
+use super::traces::Traces;
 use crate::runtime::{Pool, PoolConfig, PoolError};
 
 /// How a node runs its processors.
@@ -30,6 +31,8 @@ pub struct PipelineConfig {
     pub limits: Limits,
     /// Whether workflows may call addresses that are not public.
     pub allow_private_addresses: bool,
+    /// Whether outside calls are told in the topic `traces`.
+    pub traces: bool,
     /// Root of the random numbers that executions see. Secret, and the same on every node and after every start.
     pub seed_key: [u8; 32],
 }
@@ -41,6 +44,7 @@ impl Default for PipelineConfig {
             pool: PoolConfig::default(),
             limits: Limits::default(),
             allow_private_addresses: false,
+            traces: false,
             seed_key: [0; 32],
         }
     }
@@ -72,6 +76,7 @@ pub(super) struct Shared {
     pub(super) pool: Pool,
     pub(super) programs: Programs,
     pub(super) calls: Calls,
+    pub(super) traces: Traces,
     pub(super) answers: Arc<Answers>,
     partitions: Vec<PartitionState>,
 }
@@ -148,6 +153,7 @@ impl Pipeline {
         let shared = Arc::new(Shared {
             calls: Calls::new(config.allow_private_addresses)?,
             answers,
+            traces: Traces::start(&log, config.traces),
             log,
             catalog,
             vault,

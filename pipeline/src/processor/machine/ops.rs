@@ -30,6 +30,10 @@ pub struct CallRequest {
     pub key: String,
     /// The same on every retry, replay and late copy of the call.
     pub idempotency_key: String,
+    /// The workflow and the attempt that ask, for the trace.
+    pub workflow: WorkflowId,
+    /// See `workflow`.
+    pub attempt: u32,
     /// What to do.
     pub target: CallTarget,
 }
@@ -206,6 +210,7 @@ impl Machine {
         }
         let Some(execution) = self.executions.get_mut(&id) else { return };
         let (scope, barrier) = (Arc::clone(&execution.scope), execution.barrier);
+        let (run, attempt) = (Arc::clone(&execution.run), execution.attempt);
         if !calls.is_empty() {
             execution.effect_mark = execution.results.len();
         }
@@ -215,7 +220,9 @@ impl Machine {
         for (key, step, target) in calls {
             let idempotency_key = format!("{id}/{step}");
             let scope = Arc::clone(&scope);
-            let call = Box::new(CallRequest { execution: id, scope, key, idempotency_key, target });
+            let workflow = run.workflow.clone();
+            let call = CallRequest { execution: id, scope, key, idempotency_key, workflow, attempt, target };
+            let call = Box::new(call);
             self.hold(barrier, Held::Call(call));
         }
     }

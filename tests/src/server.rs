@@ -87,29 +87,44 @@ impl Server {
         Ok(Fastn::builder().url(&self.url).access_key(&self.access_key()?).account(ACCOUNT).build()?)
     }
 
-    /// Adds a customer, with further settings.
+    /// See [`put_customer`].
     pub async fn customer(&self, id: &str, settings: Value) -> anyhow::Result<()> {
-        let mut body = json!({"id": id});
-        merge(&mut body, settings);
-        let customer: Customer = serde_json::from_value(body)?;
-        self.client()?.put_customer(&customer).await?;
-        Ok(())
+        put_customer(&self.client()?, id, settings).await
     }
 
-    /// Publishes a workflow with settings, and a trigger that runs it for events of the type `<id>`.
+    /// See [`put_workflow`].
     pub async fn workflow(&self, id: &str, settings: Value, source: &str) -> anyhow::Result<()> {
-        let fastn = self.client()?;
-        let mut body = json!({"id": id});
-        merge(&mut body, settings);
-        let workflow: Workflow = serde_json::from_value(body)?;
-        fastn.put_workflow(&workflow).await?;
-        fastn.publish(id, &PublishVersion { source: source.to_owned(), file: None }).await?;
-        let trigger: Trigger = serde_json::from_value(json!({
-            "id": format!("on_{id}"), "source": {"type": "event", "types": [id]}, "routes": [{"workflow": id}],
-        }))?;
-        fastn.put_trigger(&trigger).await?;
-        Ok(())
+        put_workflow(&self.client()?, id, settings, source).await
     }
+}
+
+/// Adds a customer, with further settings.
+///
+/// # Errors
+/// The server refuses.
+pub async fn put_customer(fastn: &Fastn, id: &str, settings: Value) -> anyhow::Result<()> {
+    let mut body = json!({"id": id});
+    merge(&mut body, settings);
+    let customer: Customer = serde_json::from_value(body)?;
+    fastn.put_customer(&customer).await?;
+    Ok(())
+}
+
+/// Publishes a workflow with settings, and a trigger that runs it for events of the type `<id>`.
+///
+/// # Errors
+/// The server refuses.
+pub async fn put_workflow(fastn: &Fastn, id: &str, settings: Value, source: &str) -> anyhow::Result<()> {
+    let mut body = json!({"id": id});
+    merge(&mut body, settings);
+    let workflow: Workflow = serde_json::from_value(body)?;
+    fastn.put_workflow(&workflow).await?;
+    fastn.publish(id, &PublishVersion { source: source.to_owned(), file: None }).await?;
+    let trigger: Trigger = serde_json::from_value(json!({
+        "id": format!("on_{id}"), "source": {"type": "event", "types": [id]}, "routes": [{"workflow": id}],
+    }))?;
+    fastn.put_trigger(&trigger).await?;
+    Ok(())
 }
 
 fn merge(body: &mut Value, settings: Value) {

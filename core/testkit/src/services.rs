@@ -27,9 +27,9 @@ impl Services {
 
     /// Runs `tests/services/<script>` with `arguments` and returns the last line of its output. Its progress goes to stderr.
     ///
-    /// # Panics
-    /// If the script fails: a test that needs a server can't do without.
-    pub fn run(&self, script: &str, arguments: &[&str]) -> String {
+    /// # Errors
+    /// The script can't be run, or fails.
+    pub fn try_run(&self, script: &str, arguments: &[&str]) -> Result<String, String> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/services").join(script);
         let mut command = Command::new(&path);
         command.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit());
@@ -40,9 +40,19 @@ impl Services {
                 command.env_remove(port);
             }
         }
-        let output = command.output().unwrap_or_else(|error| panic!("can't run {}: {error}", path.display()));
-        assert!(output.status.success(), "{script} {} failed ({})", arguments.join(" "), output.status);
-        String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned()
+        let output = command.output().map_err(|error| format!("can't run {}: {error}", path.display()))?;
+        if !output.status.success() {
+            return Err(format!("{script} {} failed ({}); see stderr", arguments.join(" "), output.status));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned())
+    }
+
+    /// The same for a test that can't do without.
+    ///
+    /// # Panics
+    /// If the script fails.
+    pub fn run(&self, script: &str, arguments: &[&str]) -> String {
+        self.try_run(script, arguments).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Kafka with one node; `127.0.0.1:port`.

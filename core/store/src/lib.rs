@@ -5,11 +5,15 @@
 
 mod activity_view;
 mod cursor;
+mod ended;
+mod error;
 mod feed;
 mod key;
 mod label;
 mod observe;
 mod projection;
+mod read;
+mod resource;
 mod seam;
 mod sqlite;
 mod vault;

@@ -6,14 +6,11 @@
 //! wait for each other. Both are in WAL mode.
 
 mod config;
-mod dead_letter;
 mod error;
-mod event;
-mod execution;
 mod migrate;
 mod project;
 mod prune;
-mod row;
+mod read;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};
-use fastn_contract::page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX, Page};
+use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, EventId, ExecutionId};
 use fastn_domain::scope::Reach;
@@ -32,6 +29,7 @@ use tokio::sync::watch;
 
 use crate::observe;
 use crate::projection::{Position, ProjectionBatch};
+use crate::read::{dead_letter, event, execution};
 use crate::seam::{
     EventFilter, ExecutionFilter, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, Store, StoreResult,
 };
@@ -118,6 +116,10 @@ impl SqliteStore {
             clock: options.clock,
         })
     }
+
+    fn activity(&self) -> read::Rows<'_> {
+        read::Rows(&self.activity_readers)
+    }
 }
 
 fn file(directory: &Path, name: &str) -> SqliteConnectOptions {
@@ -146,12 +148,6 @@ async fn pool(file: SqliteConnectOptions, connections_max: u32, name: &str) -> S
         .connect_with(file)
         .await
         .map_err(|error| error::database("open database", name, error))
-}
-
-/// The rows that a page may have.
-fn limit(page: &PageRequest) -> i64 {
-    let limit = if page.limit == 0 { PAGE_LIMIT_DEFAULT } else { page.limit.min(PAGE_LIMIT_MAX) };
-    i64::from(limit)
 }
 
 #[async_trait]
@@ -186,11 +182,11 @@ impl Store for SqliteStore {
     }
 
     async fn events(&self, reach: &Reach, filter: &EventFilter, page: &PageRequest) -> StoreResult<Page<EventView>> {
-        observe::timed("events", event::list(&self.activity_readers, reach, filter, page)).await
+        observe::timed("events", event::list(&mut self.activity(), reach, filter, page)).await
     }
 
     async fn event(&self, reach: &Reach, id: &EventId) -> StoreResult<Option<EventView>> {
-        observe::timed("event", event::one(&self.activity_readers, reach, id)).await
+        observe::timed("event", event::one(&mut self.activity(), reach, id)).await
     }
 
     async fn executions(
@@ -199,15 +195,15 @@ impl Store for SqliteStore {
         filter: &ExecutionFilter,
         page: &PageRequest,
     ) -> StoreResult<Page<ExecutionView>> {
-        observe::timed("executions", execution::list(&self.activity_readers, reach, filter, page)).await
+        observe::timed("executions", execution::list(&mut self.activity(), reach, filter, page)).await
     }
 
     async fn execution(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ExecutionView>> {
-        observe::timed("execution", execution::one(&self.activity_readers, reach, id)).await
+        observe::timed("execution", execution::one(&mut self.activity(), reach, id)).await
     }
 
     async fn replay_source(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ReplaySource>> {
-        observe::timed("replay_source", execution::replay_source(&self.activity_readers, reach, id)).await
+        observe::timed("replay_source", execution::replay_source(&mut self.activity(), reach, id)).await
     }
 
     async fn dead_letters(
@@ -217,12 +213,13 @@ impl Store for SqliteStore {
         workflow: Option<&str>,
         page: &PageRequest,
     ) -> StoreResult<Page<DeadLetterView>> {
-        let list = dead_letter::list(&self.activity_readers, reach, status, workflow, page);
+        let mut activity = self.activity();
+        let list = dead_letter::list(&mut activity, reach, status, workflow, page);
         observe::timed("dead_letters", list).await
     }
 
     async fn dead_letter(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<DeadLetterView>> {
-        observe::timed("dead_letter", dead_letter::one(&self.activity_readers, reach, id)).await
+        observe::timed("dead_letter", dead_letter::one(&mut self.activity(), reach, id)).await
     }
 
     async fn remember(

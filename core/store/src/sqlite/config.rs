@@ -8,16 +8,12 @@ use fastn_domain::time::Timestamp;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 
-use super::error::{database, refused};
-use super::limit;
-use super::row::{customer, read_label_error};
+use super::error::database;
 use crate::cursor;
-use crate::seam::{Expect, PageRequest, RememberedAnswer, ResourceWrite, StoreError, StoreErrorKind, StoreResult};
-
-/// How long an answer is remembered.
-const IDEMPOTENCY_TTL_US: i64 = 24 * 3_600 * 1_000_000;
-/// Most rows of one read of the feed.
-const CHANGES_MAX: u32 = 10_000;
+use crate::read::page_limit;
+use crate::read::row::{customer, read_label_error};
+use crate::resource::{CHANGES_MAX, IDEMPOTENCY_TTL_US, changed, name, owner};
+use crate::seam::{PageRequest, RememberedAnswer, ResourceWrite, StoreError, StoreResult};
 
 const ONE: &str = "SELECT kind, account, customer, id, revision, version, created, updated, deleted, body \
     FROM resources WHERE kind = $1 AND account = $2 AND id = $3";
@@ -77,10 +73,6 @@ pub(super) async fn write(
     Ok(rows)
 }
 
-fn name(kind: ResourceKind, id: &str) -> String {
-    format!("{} {id}", kind.as_str())
-}
-
 async fn current(
     tx: &mut Transaction<'static, Sqlite>,
     account: &AccountId,
@@ -94,59 +86,6 @@ async fn current(
         .await
         .map_err(|error| database("read", name(write.kind, &write.id), error))?;
     row.map(|row| resource_row(&row)).transpose()
-}
-
-/// The row as the write makes it; with its old revision when the write changes nothing.
-fn changed(
-    account: &AccountId,
-    found: Option<ResourceRow>,
-    write: ResourceWrite,
-    revision: u64,
-    now: Timestamp,
-) -> StoreResult<ResourceRow> {
-    let operation = if write.body.is_some() { "write" } else { "delete" };
-    let refuse = |kind, message: String| Err(refused(kind, operation, name(write.kind, &write.id), message));
-    let live = found.as_ref().filter(|row| !row.deleted);
-    match (write.expect, live) {
-        (Expect::New, Some(row)) => {
-            return refuse(StoreErrorKind::Conflict, format!("it exists already, at version {}", row.version));
-        }
-        (Expect::Version(expected), None) => {
-            return refuse(StoreErrorKind::NotFound, format!("it does not exist; version {expected} was expected"));
-        }
-        (Expect::Version(expected), Some(row)) if row.version != expected => {
-            let message = format!("it has version {}, not {expected}; read it again", row.version);
-            return refuse(StoreErrorKind::Conflict, message);
-        }
-        _ => {}
-    }
-    if let Some(row) = live {
-        if row.customer != write.customer {
-            return refuse(StoreErrorKind::Conflict, "it exists already, and belongs to another customer".to_owned());
-        }
-        if write.body.as_deref() == Some(row.body.as_str()) {
-            return Ok(row.clone());
-        }
-    }
-    let body = match (&write.body, live) {
-        (Some(body), _) => body.clone(),
-        (None, None) => return refuse(StoreErrorKind::NotFound, "it does not exist".to_owned()),
-        // Nothing of a secret is kept; of the others the catalog reads which one it was.
-        (None, Some(_)) if write.kind == ResourceKind::Secret => "{}".to_owned(),
-        (None, Some(row)) => row.body.clone(),
-    };
-    Ok(ResourceRow {
-        kind: write.kind,
-        account: account.clone(),
-        customer: write.customer,
-        revision,
-        version: found.as_ref().map_or(1, |row| row.version + 1),
-        created: live.map_or(now, |row| row.created),
-        updated: now,
-        deleted: write.body.is_none(),
-        id: write.id,
-        body,
-    })
 }
 
 async fn put(tx: &mut Transaction<'static, Sqlite>, row: &ResourceRow) -> StoreResult<()> {
@@ -208,7 +147,7 @@ pub(super) async fn resources(
 ) -> StoreResult<Page<ResourceRow>> {
     let list = kind.as_str();
     let after = page.cursor.as_deref().map(|text| cursor::decode_id(list, text)).transpose()?;
-    let limit = limit(page);
+    let limit = page_limit(page);
     let rows = sqlx::query(LIST)
         .bind(list)
         .bind(reach.account().as_str())
@@ -255,10 +194,6 @@ fn resource_row(row: &SqliteRow) -> StoreResult<ResourceRow> {
 
 fn unreadable(column: &'static str, text: &str) -> StoreError {
     read_label_error("resources", column, text)
-}
-
-fn owner(reach: &Reach) -> &str {
-    reach.customer().map_or("", |customer| customer.as_str())
 }
 
 pub(super) async fn remember(

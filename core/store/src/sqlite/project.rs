@@ -19,7 +19,8 @@ use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 
 use self::bind::{Arguments, bind_event, bind_execution, bind_progress};
 use self::statement::{DEAD_LETTERS, EVENTS, EXECUTIONS, MARK_REPLAYED, PROGRESS, Statement, chunks};
-use super::error::{database, refused};
+use super::error::database;
+use crate::error::refused;
 use crate::projection::{Advance, Position, ProjectionBatch};
 use crate::seam::{StoreErrorKind, StoreResult};
 

@@ -1,15 +1,13 @@
 //! Rows as the parameters of a statement, in the order of its columns. Texts are moved, not copied.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
-use serde::Serialize;
 use sqlx::Arguments as _;
 use sqlx::sqlite::SqliteArguments;
 
+use crate::ended::{Ended, array};
 use crate::label::Label as _;
-use crate::projection::{EventRow, ExecutionPatch, ExecutionRow, ExecutionState, InputRow};
-use fastn_contract::activity::ExecutionStatus;
+use crate::projection::{EventRow, ExecutionPatch, ExecutionRow, InputRow};
 use fastn_domain::ids::ExecutionId;
 
 /// The parameters of one statement.
@@ -136,77 +134,4 @@ pub(super) fn bind_progress(to: &mut Arguments, patch: ExecutionPatch) {
     to.owned(ended.results);
     to.owned(ended.waits);
     to.number(i64::from(ended.finished.is_some()));
-}
-
-/// The columns that a state becomes.
-struct Ended {
-    status: ExecutionStatus,
-    attempt: u32,
-    tier: &'static str,
-    finished: Option<i64>,
-    step_count: i64,
-    error: Option<String>,
-    steps: Option<String>,
-    logs: Option<String>,
-    output: Option<String>,
-    results: Option<String>,
-    waits: Option<String>,
-}
-
-impl Ended {
-    fn of(state: ExecutionState) -> Self {
-        let completed = state.status == ExecutionStatus::Completed;
-        let results_count = state.results.len();
-        let results = if completed { None } else { lines(&state.results) };
-        let error = state.error.as_ref().map(json);
-        let (attempt, status, tier) = (state.attempt, state.status, state.tier.label());
-        match state.end {
-            None => Self {
-                status,
-                attempt,
-                tier,
-                finished: None,
-                step_count: results_count as i64,
-                error,
-                steps: None,
-                logs: None,
-                output: None,
-                results,
-                waits: lines(&state.waits),
-            },
-            Some(end) => Self {
-                status,
-                attempt,
-                tier,
-                finished: Some(end.at.0),
-                step_count: end.steps.len() as i64,
-                error,
-                steps: array(&end.steps),
-                logs: array(&end.logs),
-                output: end.output,
-                results,
-                waits: None,
-            },
-        }
-    }
-}
-
-fn json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("journal types have string keys and no failing serialisers")
-}
-
-fn array<T: Serialize>(items: &[T]) -> Option<String> {
-    (!items.is_empty()).then(|| json(&items))
-}
-
-/// One JSON object a line, so that more can be appended.
-fn lines<T: Serialize>(items: &[T]) -> Option<String> {
-    if items.is_empty() {
-        return None;
-    }
-    let mut text = String::new();
-    for item in items {
-        writeln!(text, "{}", json(item)).expect("writing to a string cannot fail");
-    }
-    Some(text)
 }

@@ -7,11 +7,9 @@ use fastn_domain::ids::{AccountId, CustomerId, ExecutionId};
 use fastn_domain::journal::{OpRecord, Wait};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
-use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteRow;
 
-use super::error::database;
-use super::row::{Columns, newest_first, next_cursor, read_label_error, within};
+use super::row::{Columns, next_cursor, read_label_error};
+use super::{Cells, Reader, Select};
 use crate::activity_view::{latest_results, live_steps, log_lines, merged_headers, step_views};
 use crate::label::Label as _;
 use crate::seam::{ExecutionFilter, PageRequest, ReplaySource, StoreResult};
@@ -28,62 +26,69 @@ const ONE: &str = "SELECT t.seq, t.id, t.account, t.customer, t.created, t.statu
     t.waits FROM executions t LEFT JOIN events e \
     ON e.seq = t.event_seq AND e.account = t.account AND e.customer = t.customer";
 
-pub(super) async fn list(
-    pool: &SqlitePool,
+pub(crate) async fn list(
+    reader: &mut impl Reader,
     reach: &Reach,
     filter: &ExecutionFilter,
     page: &PageRequest,
 ) -> StoreResult<Page<ExecutionView>> {
-    let mut query = within(LIST, reach);
+    let mut query = Select::within(LIST, reach);
     if let Some(status) = filter.status {
-        query.push(" AND t.status = ").push_bind(status.label());
+        query.push(" AND t.status = ").bind_text(status.label());
         if status.label() != "completed" {
             // Lets the planner use the small index of the executions that did not simply complete.
             query.push(" AND t.status <> 'completed'");
         }
     }
     if let Some(workflow) = &filter.workflow {
-        query.push(" AND t.workflow = ").push_bind(workflow.clone());
+        query.push(" AND t.workflow = ").bind_text(workflow);
     }
     if let Some(trigger) = &filter.trigger {
-        query.push(" AND t.trigger_id = ").push_bind(trigger.clone());
+        query.push(" AND t.trigger_id = ").bind_text(trigger);
     }
     if let Some(event) = &filter.event_id {
-        query.push(" AND t.event_id = ").push_bind(event.clone());
+        query.push(" AND t.event_id = ").bind_text(event);
     }
     if let Some(since) = filter.since {
-        query.push(" AND t.created >= ").push_bind(since.0);
+        query.push(" AND t.created >= ").bind_number(since.0);
     }
     if let Some(until) = filter.until {
-        query.push(" AND t.created < ").push_bind(until.0);
+        query.push(" AND t.created < ").bind_number(until.0);
     }
-    let limit = newest_first(&mut query, "executions", "created", page)?;
-    let rows = query.build().fetch_all(pool).await.map_err(|error| database("list", "executions", error))?;
+    let limit = query.newest_first("executions", "created", page)?;
+    let rows = reader.rows(query, "list", "executions").await?;
     let next_cursor = next_cursor(&rows, limit, "executions", "created")?;
-    let items = rows.iter().take(limit as usize).map(summary).collect::<StoreResult<_>>()?;
+    let items = rows.iter().take(limit as usize).map(|row| summary(row)).collect::<StoreResult<_>>()?;
     Ok(Page { items, next_cursor })
 }
 
-pub(super) async fn one(pool: &SqlitePool, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ExecutionView>> {
-    whole(pool, reach, id).await?.map(|row| full(&row)).transpose()
+pub(crate) async fn one(
+    reader: &mut impl Reader,
+    reach: &Reach,
+    id: ExecutionId,
+) -> StoreResult<Option<ExecutionView>> {
+    whole(reader, reach, id).await?.first().map(full).transpose()
 }
 
-async fn whole(pool: &SqlitePool, reach: &Reach, id: ExecutionId) -> StoreResult<Option<SqliteRow>> {
-    let mut query = within(ONE, reach);
-    query.push(" AND t.id = ").push_bind(id.to_bytes().to_vec());
-    query.build().fetch_optional(pool).await.map_err(|error| database("read execution", id.to_string(), error))
+/// An id may have run twice: once more after the event's id was forgotten. The newest run is the one to show.
+async fn whole<R: Reader>(reader: &mut R, reach: &Reach, id: ExecutionId) -> StoreResult<Vec<R::Row>> {
+    let mut query = Select::within(ONE, reach);
+    query.push(" AND t.id = ").bind_bytes(&id.to_bytes());
+    query.push(" ORDER BY t.created DESC LIMIT 1");
+    reader.rows(query, "read execution", &id.to_string()).await
 }
 
-pub(super) async fn replay_source(
-    pool: &SqlitePool,
+pub(crate) async fn replay_source(
+    reader: &mut impl Reader,
     reach: &Reach,
     id: ExecutionId,
 ) -> StoreResult<Option<ReplaySource>> {
-    let Some(row) = whole(pool, reach, id).await? else { return Ok(None) };
-    let view = full(&row)?;
-    let row = Columns { table: "executions", row: &row };
+    let rows = whole(reader, reach, id).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let view = full(row)?;
+    let row = Columns::new("executions", row);
     // Without its input there is nothing to replay: the event was deleted by age, or its log was trimmed too early.
-    let Some(input) = row.get::<Option<String>>("input")? else { return Ok(None) };
+    let Some(input) = row.text_or_null("input")? else { return Ok(None) };
     let id_of = |column: &'static str| row.text(column).map(|text| (column, text));
     let (account, customer) = (id_of("account")?, id_of("customer")?);
     let headers = merged_headers(
@@ -98,19 +103,19 @@ pub(super) async fn replay_source(
         view,
         input,
         headers: serde_json::to_string(&headers).expect("names and values are plain strings"),
-        event_kind: row.get::<Option<String>>("event_kind")?.unwrap_or_default(),
-        event_source: row.get::<Option<String>>("event_source")?.unwrap_or_default(),
-        event_time: Timestamp(row.get::<Option<i64>>("event_time")?.unwrap_or_default()),
+        event_kind: row.text_or_null("event_kind")?.unwrap_or_default(),
+        event_source: row.text_or_null("event_source")?.unwrap_or_default(),
+        event_time: Timestamp(row.number_or_null("event_time")?.unwrap_or_default()),
         results: latest_results(row.lines::<OpRecord>("results")?),
     }))
 }
 
-fn summary(row: &SqliteRow) -> StoreResult<ExecutionView> {
-    let row = Columns { table: "executions", row };
-    let created: i64 = row.get("created")?;
-    let finished: Option<i64> = row.get("finished")?;
+fn summary(row: &impl Cells) -> StoreResult<ExecutionView> {
+    let row = Columns::new("executions", row);
+    let created = row.number("created")?;
+    let finished = row.number_or_null("finished")?;
     Ok(ExecutionView {
-        id: row.execution("id")?.map(|id| id.to_string()).unwrap_or_default(),
+        id: row.execution("id")?.to_string(),
         customer: row.text("customer")?,
         workflow: row.text("workflow")?,
         version: row.count("version")?,
@@ -118,10 +123,10 @@ fn summary(row: &SqliteRow) -> StoreResult<ExecutionView> {
         tier: row.label("tier")?,
         status: row.label("status")?,
         triggered_by: row.label("origin")?,
-        trigger: row.get("trigger_id")?,
+        trigger: row.text_or_null("trigger_id")?,
         event_id: row.text("event_id")?,
-        replay_of: row.execution("replay_of")?.map(|id| id.to_string()),
-        parent: row.execution("parent")?.map(|id| id.to_string()),
+        replay_of: row.execution_or_null("replay_of")?.map(|id| id.to_string()),
+        parent: row.execution_or_null("parent")?.map(|id| id.to_string()),
         attempt: row.count("attempt")?,
         created_at: Timestamp(created).to_string(),
         finished_at: finished.map(|at| Timestamp(at).to_string()),
@@ -135,9 +140,9 @@ fn summary(row: &SqliteRow) -> StoreResult<ExecutionView> {
     })
 }
 
-fn full(row: &SqliteRow) -> StoreResult<ExecutionView> {
+fn full(row: &impl Cells) -> StoreResult<ExecutionView> {
     let mut view = summary(row)?;
-    let row = Columns { table: "executions", row };
+    let row = Columns::new("executions", row);
     view.input = row.value("input")?;
     view.output = row.value("output")?;
     view.steps = Some(match row.json("steps")? {

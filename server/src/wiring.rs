@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{ActivityChange, AwaitRun, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
 use crate::clock::SystemClock;
-use crate::config::{Role, ServeConfig, StoreBackend};
+use crate::config::{LogBackend, Role, ServeConfig, StoreBackend};
 
 mod answers;
 mod backends;
@@ -168,6 +168,8 @@ impl Roles {
             let settings = PipelineConfig {
                 node: config.node.clone().unwrap_or_else(|| "a node without a name".to_owned()),
                 allow_private_addresses: config.allow_private_addresses,
+                // Others read the topics of a cluster; nobody reads those of an embedded log.
+                traces: matches!(config.log_backend()?, LogBackend::Kafka(_)),
                 seed_key,
                 ..PipelineConfig::default()
             };

@@ -32,7 +32,9 @@ pub(crate) struct ServeConfig {
     pub(crate) roles: Vec<Role>,
     /// The node's own name, which it keeps over restarts; absent for one that comes and goes.
     pub(crate) node: Option<String>,
-    /// The host and port at which the other nodes reach this one; where it listens when absent.
+    /// The address for the other nodes, apart from the public one; the public one serves them too when absent.
+    pub(crate) internal_listen: Option<SocketAddr>,
+    /// The host and port at which the other nodes reach this one; where it listens for them when absent.
     pub(crate) advertise: Option<String>,
     /// The region that this cell serves; absent for the only one.
     pub(crate) region: Option<Region>,
@@ -83,7 +85,10 @@ pub(crate) struct Layer {
     /// A name that this node keeps over restarts; its partitions then wait for it a moment
     #[arg(long, env = "FASTN_NODE", value_name = "NAME")]
     pub(crate) node: Option<String>,
-    /// The host and port at which the other nodes reach this one [default: where it listens]
+    /// An address for the other nodes only [default: they use the public one]
+    #[arg(long, env = "FASTN_INTERNAL_LISTEN", value_name = "ADDRESS")]
+    pub(crate) internal_listen: Option<SocketAddr>,
+    /// The host and port at which the other nodes reach this one [default: where it listens for them]
     #[arg(long, env = "FASTN_ADVERTISE", value_name = "HOST:PORT")]
     pub(crate) advertise: Option<String>,
     /// The region that this cell serves: US, EU or APAC
@@ -145,6 +150,7 @@ impl Layer {
             listen: self.listen.or(below.listen),
             roles: self.roles.or(below.roles),
             node: self.node.or(below.node),
+            internal_listen: self.internal_listen.or(below.internal_listen),
             advertise: self.advertise.or(below.advertise),
             region: self.region.or(below.region),
             cells: self.cells.or(below.cells),
@@ -174,6 +180,7 @@ impl ServeConfig {
             listen: layer.listen.unwrap_or(LISTEN_DEFAULT.parse().context("the built-in address")?),
             roles: layer.roles.unwrap_or_else(|| Role::ALL.to_vec()),
             node: layer.node,
+            internal_listen: layer.internal_listen,
             advertise: layer.advertise,
             region: layer.region,
             cells: layer.cells.unwrap_or_default(),

@@ -76,11 +76,17 @@ impl Node {
         let stopping = CancellationToken::new();
         let (activity, _) = broadcast::channel(CHANGES_QUEUE_MAX);
 
-        let listener = TcpListener::bind(config.listen)
-            .await
-            .with_context(|| format!("listen on {}; is another fastn running there?", config.listen))?;
+        let listener = listen(config.listen).await?;
         let address = listener.local_addr()?;
-        let (answers, between) = between_nodes(config, address, &master)?;
+        let apart = match config.internal_listen {
+            Some(internal) => Some(listen(internal).await?),
+            None => None,
+        };
+        let internal = apart.as_ref().map_or(Ok(address), TcpListener::local_addr)?;
+        let (answers, mut between) = between_nodes(config, internal, &master)?;
+        if let Some(apart) = apart {
+            serve(apart, std::mem::take(&mut between), &stopping);
+        }
         let parts = Parts { config, log: &log, store: &store, catalog: &catalog, vault: &vault };
         let roles = Roles::start(&parts, &answers, seed_key, &activity).await?;
         let ports = Ports {
@@ -98,10 +104,7 @@ impl Node {
         };
         let edge = if config.has(Role::Ingest) { edge(&parts) } else { Router::new() };
         let app = crate::api::router(ports, edge.merge(between).merge(extra), config.has(Role::Api));
-        let stop = stopping.clone();
-        let server = tokio::spawn(async move {
-            axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await }).await
-        });
+        let server = serve(listener, app, &stopping);
         let keep = upkeep::Keep {
             bytes: config.log_bytes_max,
             time: std::time::Duration::from_secs(3_600 * u64::from(config.log_keep_hours)),
@@ -135,6 +138,19 @@ impl Node {
         self.store.close().await;
         Ok(())
     }
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("listen on {address}; is another fastn running there?"))
+}
+
+/// Serves `app` until the node stops, and what is under way to its end.
+fn serve(listener: TcpListener, app: Router, stopping: &CancellationToken) -> JoinHandle<std::io::Result<()>> {
+    let stop = stopping.clone();
+    tokio::spawn(async move {
+        axum::serve(listener, app).with_graceful_shutdown(async move { stop.cancelled().await }).await
+    })
 }
 
 /// What the roles are made of.

@@ -1,9 +1,10 @@
 //! Seam 2: configuration and activity in SQL. `sqlx` lives here and nowhere else.
 //!
-//! Beside the seam and its implementation on SQLite: the vault that seals secrets, access keys, and the feed that keeps
+//! Beside the seam and its implementations on SQLite and PostgreSQL: the vault that seals secrets, access keys, and the feed that keeps
 //! the configuration in memory.
 
 mod activity_view;
+mod clock;
 mod cursor;
 mod ended;
 mod error;
@@ -11,6 +12,7 @@ mod feed;
 mod key;
 mod label;
 mod observe;
+mod postgres;
 mod projection;
 mod read;
 mod resource;
@@ -20,6 +22,7 @@ mod vault;
 
 pub use feed::{CatalogFeed, FeedOptions};
 pub use key::{hash_access_key, new_access_key};
+pub use postgres::{Finding, MigrateOptions, Migrated, PostgresOptions, PostgresStore, examine, migrate};
 pub use projection::{
     Advance, EventRow, EventSeq, ExecutionEnd, ExecutionPatch, ExecutionRow, ExecutionState, InputRow, Position,
     ProjectionBatch,

@@ -54,3 +54,26 @@ pub(crate) fn catalog_row_unusable(error: &fastn_domain::catalog::CatalogError) 
     metrics::counter!("fastn_catalog_unusable_rows_total").increment(1);
     tracing::warn!(%error, "a resource cannot be used until it is changed; everything else stands");
 }
+
+/// The partition of a day was looked for: it is there, or its rows stay in the default partition.
+pub(crate) fn day_made(table: &'static str, made: bool) {
+    let result = if made { "there" } else { "default" };
+    metrics::counter!("fastn_store_days_total", "table" => table, "result" => result).increment(1);
+}
+
+/// The partition of a day was dropped.
+pub(crate) fn day_dropped(table: &'static str, rows: u64) {
+    metrics::counter!("fastn_store_days_dropped_total", "table" => table).increment(1);
+    tracing::info!(table, rows, "dropped a day of activity that is older than it is kept");
+}
+
+/// PostgreSQL does not tell of changes any more; the feed polls.
+pub(crate) fn listener_lost(error: &sqlx::Error) {
+    metrics::counter!("fastn_store_listener_losses_total").increment(1);
+    tracing::warn!(%error, "PostgreSQL can't tell of configuration changes; they are looked for until it can");
+}
+
+/// The store was opened while its server is away.
+pub(crate) fn server_away(error: &crate::StoreError) {
+    tracing::warn!(%error, "PostgreSQL is away; this node starts without it and tries again");
+}

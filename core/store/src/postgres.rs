@@ -1,0 +1,270 @@
+//! The store on PostgreSQL, 15 and newer: shared by every node of a cell.
+//!
+//! Nothing here relies on a WHERE clause to keep customers apart. Row-level security is forced on every table, the role that
+//! serves owns nothing and can't bypass it, and each transaction says whom it serves ([`scoped`]). Queries name account and
+//! customer as well, but for the sake of indexes. Activity is written by another role, with just the rights of a projector.
+//!
+//! The schema is brought up to date by [`migrate`] only, never by a node. A node may start while PostgreSQL is away; what
+//! serves is looked at once, at the first connection that works.
+
+mod columns;
+mod config;
+mod connect;
+mod days;
+mod error;
+mod examine;
+mod listen;
+mod migrate;
+mod options;
+mod project;
+mod scoped;
+mod text;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};
+use fastn_contract::page::Page;
+use fastn_domain::catalog::{ResourceKind, ResourceRow};
+use fastn_domain::ids::{AccountId, EventId, ExecutionId};
+use fastn_domain::scope::Reach;
+use fastn_domain::time::{Clock, Timestamp};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use self::connect::{Link, Serves};
+use self::days::Days;
+use self::scoped::{Bound, Scoped};
+use crate::error::refused;
+use crate::observe;
+use crate::projection::{Position, ProjectionBatch};
+use crate::read::{dead_letter, event, execution};
+use crate::seam::{
+    EventFilter, ExecutionFilter, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, Store,
+    StoreErrorKind, StoreResult,
+};
+
+pub use examine::{Finding, examine};
+pub use migrate::{MigrateOptions, Migrated, migrate};
+pub use options::PostgresOptions;
+
+/// See the head of this file.
+pub struct PostgresStore {
+    application: Link,
+    projector: Option<Link>,
+    listener: Link,
+    listening: JoinHandle<()>,
+    written: watch::Sender<u64>,
+    days: Days,
+    deadline: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl PostgresStore {
+    /// Connects and looks at what is there. With [`PostgresOptions::start_without_server`] a server that is away is no error:
+    /// the first operation that reaches it looks.
+    ///
+    /// # Errors
+    /// `SchemaNewer` when a newer program has migrated it; `Database` when it is not migrated, when it is older than 15, or
+    /// when a role could bypass row-level security; `Unavailable` when it is away.
+    pub async fn open(options: PostgresOptions) -> StoreResult<Self> {
+        let application = Link::new(&options, &options.url, Serves::Application)?;
+        let projector = options.projector_url.as_deref();
+        let projector = projector.map(|url| Link::new(&options, url, Serves::Projector)).transpose()?;
+        for link in [Some(&application), projector.as_ref()].into_iter().flatten() {
+            match link.ready().await {
+                Err(error) if error.kind == StoreErrorKind::Unavailable && options.start_without_server => {
+                    observe::server_away(&error);
+                    break;
+                }
+                looked => looked.map(drop)?,
+            }
+        }
+        let listener = Link::new(&options, &options.url, Serves::Listener)?;
+        let written = watch::Sender::new(0);
+        if let Ok(pool) = application.ready().await {
+            let newest = config::newest_revision(pool).await?;
+            listen::raise(&written, newest);
+        }
+        let listening = tokio::spawn(listen::listen(listener.pool().clone(), written.clone()));
+        Ok(Self {
+            application,
+            projector,
+            listener,
+            listening,
+            written,
+            days: Days::default(),
+            deadline: options.operation_timeout,
+            clock: options.clock,
+        })
+    }
+
+    /// Runs one operation of the seam within its deadline. `lost` is what a missing answer leaves behind.
+    async fn run<T>(
+        &self,
+        operation: &'static str,
+        lost: Outcome,
+        work: impl Future<Output = StoreResult<T>>,
+    ) -> StoreResult<T> {
+        observe::timed(operation, async {
+            match timeout(self.deadline, work).await {
+                Ok(result) => result,
+                Err(_) => Err(error::late(operation, lost)),
+            }
+        })
+        .await
+    }
+
+    /// A transaction that reads for `reach`. It ends by being dropped: there is nothing to commit.
+    async fn reader(&self, reach: &Reach, operation: &'static str) -> StoreResult<Scoped> {
+        Scoped::begin(self.application.ready().await?, Bound::Reach(reach), operation).await
+    }
+
+    fn projector(&self, operation: &'static str) -> StoreResult<&Link> {
+        self.projector.as_ref().ok_or_else(|| {
+            let message = "this process has no connection of the projector's role; set `store_projector`";
+            refused(StoreErrorKind::Database, operation, "activity", message)
+        })
+    }
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn write(&self, account: &AccountId, writes: Vec<ResourceWrite>) -> StoreResult<Vec<ResourceRow>> {
+        let rows = self
+            .run("write", Outcome::Unknown, async {
+                config::write(self.application.ready().await?, account, writes, self.clock.now()).await
+            })
+            .await?;
+        if let Some(newest) = rows.iter().map(|row| row.revision).max() {
+            listen::raise(&self.written, newest);
+        }
+        Ok(rows)
+    }
+
+    fn written(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.written.subscribe())
+    }
+
+    async fn resource(&self, reach: &Reach, kind: ResourceKind, id: &str) -> StoreResult<Option<ResourceRow>> {
+        let work = async { config::resource(self.application.ready().await?, reach, kind, id).await };
+        self.run("resource", Outcome::NotDone, work).await
+    }
+
+    async fn resources(&self, reach: &Reach, kind: ResourceKind, page: &PageRequest) -> StoreResult<Page<ResourceRow>> {
+        let work = async { config::resources(self.application.ready().await?, reach, kind, page).await };
+        self.run("resources", Outcome::NotDone, work).await
+    }
+
+    async fn changes(&self, after: u64, limit: u32) -> StoreResult<Vec<ResourceRow>> {
+        let work = async { config::changes(self.application.ready().await?, after, limit).await };
+        self.run("changes", Outcome::NotDone, work).await
+    }
+
+    async fn events(&self, reach: &Reach, filter: &EventFilter, page: &PageRequest) -> StoreResult<Page<EventView>> {
+        let work = async { event::list(&mut self.reader(reach, "events").await?, reach, filter, page).await };
+        self.run("events", Outcome::NotDone, work).await
+    }
+
+    async fn event(&self, reach: &Reach, id: &EventId) -> StoreResult<Option<EventView>> {
+        let work = async { event::one(&mut self.reader(reach, "event").await?, reach, id).await };
+        self.run("event", Outcome::NotDone, work).await
+    }
+
+    async fn executions(
+        &self,
+        reach: &Reach,
+        filter: &ExecutionFilter,
+        page: &PageRequest,
+    ) -> StoreResult<Page<ExecutionView>> {
+        let work = async { execution::list(&mut self.reader(reach, "executions").await?, reach, filter, page).await };
+        self.run("executions", Outcome::NotDone, work).await
+    }
+
+    async fn execution(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ExecutionView>> {
+        let work = async { execution::one(&mut self.reader(reach, "execution").await?, reach, id).await };
+        self.run("execution", Outcome::NotDone, work).await
+    }
+
+    async fn replay_source(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ReplaySource>> {
+        let work = async { execution::replay_source(&mut self.reader(reach, "replay_source").await?, reach, id).await };
+        self.run("replay_source", Outcome::NotDone, work).await
+    }
+
+    async fn dead_letters(
+        &self,
+        reach: &Reach,
+        status: Option<DeadLetterStatus>,
+        workflow: Option<&str>,
+        page: &PageRequest,
+    ) -> StoreResult<Page<DeadLetterView>> {
+        let work = async {
+            let mut reader = self.reader(reach, "dead_letters").await?;
+            dead_letter::list(&mut reader, reach, status, workflow, page).await
+        };
+        self.run("dead_letters", Outcome::NotDone, work).await
+    }
+
+    async fn dead_letter(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<DeadLetterView>> {
+        let work = async { dead_letter::one(&mut self.reader(reach, "dead_letter").await?, reach, id).await };
+        self.run("dead_letter", Outcome::NotDone, work).await
+    }
+
+    async fn remember(
+        &self,
+        reach: &Reach,
+        key: &str,
+        answer: RememberedAnswer,
+    ) -> StoreResult<Option<RememberedAnswer>> {
+        let work =
+            async { config::remember(self.application.ready().await?, reach, key, answer, self.clock.now()).await };
+        self.run("remember", Outcome::Unknown, work).await
+    }
+
+    async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>> {
+        let work = async { config::recall(self.application.ready().await?, reach, key, self.clock.now()).await };
+        self.run("recall", Outcome::NotDone, work).await
+    }
+
+    async fn position(&self, partition: u32) -> StoreResult<Position> {
+        let work = async { project::position(self.projector("read position")?.ready().await?, partition).await };
+        self.run("position", Outcome::NotDone, work).await
+    }
+
+    async fn project(&self, batch: ProjectionBatch) -> StoreResult<()> {
+        let work = async {
+            let pool = self.projector("project")?.ready().await?;
+            self.days.ready_for(pool, &batch, self.clock.now()).await?;
+            project::project(pool, batch).await
+        };
+        self.run("project", Outcome::Unknown, work).await
+    }
+
+    async fn prune(&self, before: Timestamp, rows_max: u32) -> StoreResult<u64> {
+        let work = async {
+            let pool = self.projector("prune")?.ready().await?;
+            self.days.prune(pool, before, rows_max, self.clock.now()).await
+        };
+        self.run("prune", Outcome::Unknown, work).await
+    }
+
+    async fn reset_activity(&self) -> StoreResult<()> {
+        let work = async { project::reset(self.projector("reset activity")?.ready().await?).await };
+        self.run("reset_activity", Outcome::Unknown, work).await
+    }
+
+    async fn close(&self) {
+        self.listening.abort();
+        for link in [Some(&self.listener), Some(&self.application), self.projector.as_ref()].into_iter().flatten() {
+            link.pool().close().await;
+        }
+    }
+}

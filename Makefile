@@ -1,10 +1,10 @@
 # The door to everything; each target is one line of the README.
-.PHONY: help run test check fmt bench fuzz simulate openapi
+.PHONY: help run test check fmt bench fuzz simulate openapi cluster cluster-down faults
 
 export CARGO_INCREMENTAL ?= 0
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 run: ## build and start fastn dev on the example project
 	cargo run --bin fastn -- dev examples/github-triage
@@ -26,6 +26,16 @@ fmt: ## format
 openapi: ## write the derived OpenAPI document
 	cargo build -q --workspace
 	target/debug/fastn openapi > docs/openapi.json
+
+cluster: ## start three brokers, PostgreSQL and three nodes here, and run the GitHub example through them
+	tests/cluster/up.sh
+
+cluster-down: ## stop them; WIPE=1 also removes their data
+	tests/cluster/down.sh
+
+faults: ## break a cluster under load in every way that must be survived; FAULT=name for one
+	cargo build --bin fastn
+	cargo test -p fastn-tests --test faults -- --include-ignored --nocapture --test-threads 1 $(FAULT)
 
 bench: ## measure the main job beside the raw limits of this machine
 	cargo run --release --bin fastn -- bench $(BENCH)

@@ -1,16 +1,29 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs every test. CI calls it through `make test`.
 #
-# Needs Rust, a C compiler and cmake; npm for the type declarations, Python 3 for schemathesis.
+# Needs Rust, a C compiler and cmake; npm for the type declarations, Python 3 for schemathesis. Kafka, PostgreSQL and the
+# schema registry are fetched and started by tests/services/, and stopped at the end; FASTN_KEEP_SERVICES=1 leaves them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export CARGO_INCREMENTAL=${CARGO_INCREMENTAL:-0}
 
 step() { printf '\n== %s\n' "$*"; }
 
+stop_services() {
+  [ -z "${FASTN_KEEP_SERVICES:-}" ] || return 0
+  for service in kafka postgres registry; do tests/services/$service.sh stop || true; done
+}
+trap stop_services EXIT
+
+step "Kafka, PostgreSQL and the schema registry, in the background of the build"
+for service in kafka postgres registry; do
+  tests/services/$service.sh start >/dev/null || echo "$service does not start: its tests will tell" >&2 &
+done
+
 step "build everything once; the end-to-end tests run the binary of this build"
 cargo build --workspace --all-targets
 
+wait
 step "every Rust test"
 cargo test --workspace --no-fail-fast
 

@@ -107,6 +107,10 @@ started_or_dead() { grep -q 'Kafka Server started' "$dir/$1/out" || ! up "$1"; }
 wait_for() {
   await "${FASTN_WAIT_SECONDS:-90}" started_or_dead "$1" || die "node $1 is not up in time, see $dir/$1/out"
   up "$1" || { tail -20 "$dir/$1/out" >&2; die "node $1 died, see $dir/$1/out"; }
+  # It says that it has started a moment before it listens.
+  local at; for at in $(sed -n 's/^advertised.listeners=//p' "$dir/$1/server.properties" | tail -1 | tr ',' ' '); do
+    await 20 listening "${at##*:}" "$(cut -d/ -f3 <<<"${at%:*}")" || die "node $1 does not listen at $at"
+  done
 }
 
 start() {

@@ -29,8 +29,8 @@ install() {
     || die "apt-get could not install $*"
 }
 
-# listening PORT: does anything answer there
-listening() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+# listening PORT [ADDRESS]: does anything answer there
+listening() { (exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; }
 
 # free_port FIRST STEP OFFSET...: the first FIRST+n*STEP at which every port +OFFSET is free
 free_port() {

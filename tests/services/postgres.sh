@@ -10,7 +10,8 @@ set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 dir=$services/postgres
-data=$dir/data
+# Where the data lie; elsewhere if `nobody` can't enter this folder, as in a clone below /root.
+data=$(cat "$dir/place" 2>/dev/null || echo "$dir/data")
 export LC_ALL=C
 
 bin() { find /usr/lib/postgresql -maxdepth 2 -name bin 2>/dev/null | sort -V | tail -1; }
@@ -33,11 +34,12 @@ fetch() {
 }
 
 create() {
-  mkdir -p "$data"; chmod 711 "$dir"; chmod 700 "$data"
-  if [ "$(id -u)" = 0 ]; then
-    chown nobody "$data"
-    as_server test -w "$data" || die "user nobody can't reach $data; set FASTN_SERVICES to a folder that all may enter"
+  if ! { mkdir -p "$data" && chmod 711 "$dir" && as_server test -x "$dir"; }; then
+    data=/var/tmp/fastn-postgres-$(cksum <<<"$dir" | cut -d' ' -f1)
+    echo "$data" >"$dir/place"
   fi
+  mkdir -p "$data"; chmod 700 "$data"
+  [ "$(id -u)" != 0 ] || chown nobody "$data"
   as_server "$(bin)/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$dir/initdb.out" 2>&1 || die "initdb failed, see $dir/initdb.out"
   as_server tee -a "$data/postgresql.auto.conf" >/dev/null <<C
 unix_socket_directories = '$data'
@@ -69,7 +71,7 @@ start() {
 stop() {
   lock postgres
   if [ -s "$data/PG_VERSION" ] && up; then as_server "$(bin)/pg_ctl" -D "$data" -m "$1" -w stop >/dev/null; say "stopped ($1)"; fi
-  if [ "${2:-}" = --wipe ]; then rm -rf "$dir"; fi
+  if [ "${2:-}" = --wipe ]; then rm -rf "$data" "$dir"; fi
 }
 
 case ${1:-} in

@@ -148,6 +148,9 @@ impl Kept {
 
     /// Replaces the file as a whole.
     fn store(&self, path: &Path) -> std::io::Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
         let beside = path.with_extension("new");
         std::fs::write(&beside, serde_json::to_vec_pretty(self).map_err(std::io::Error::other)?)?;
         std::fs::rename(&beside, path)

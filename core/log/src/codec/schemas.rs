@@ -171,6 +171,72 @@ mod tests {
         }
     }
 
+    const TOPICS: &str = include_str!("../../../../docs/TOPICS.md");
+    const ASYNCAPI: &str = include_str!("../../../../docs/asyncapi.yaml");
+
+    /// The newest version of each record.
+    fn newest() -> impl Iterator<Item = Committed> {
+        let all = committed();
+        let last = |kind| all.iter().rposition(|schema| schema.kind == kind).unwrap();
+        let newest: Vec<usize> = Kind::ALL.into_iter().map(last).collect();
+        all.into_iter().enumerate().filter(move |(at, _)| newest.contains(at)).map(|(_, schema)| schema)
+    }
+
+    /// The records within `schema`, itself included, with the names of their fields; and the enums with their symbols.
+    fn named(schema: &serde_json::Value, into: &mut Vec<(String, Vec<String>)>) {
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        match schema {
+            serde_json::Value::Array(branches) => branches.iter().for_each(|branch| named(branch, into)),
+            serde_json::Value::Object(object) if object["type"] == "array" => named(&object["items"], into),
+            serde_json::Value::Object(object) if object["type"] == "record" => {
+                let fields = object["fields"].as_array().unwrap();
+                into.push((text(&object["name"]), fields.iter().map(|field| text(&field["name"])).collect()));
+                fields.iter().for_each(|field| named(&field["type"], into));
+            }
+            serde_json::Value::Object(object) if object["type"] == "enum" => {
+                let symbols = object["symbols"].as_array().unwrap();
+                into.push((text(&object["name"]), symbols.iter().map(text).collect()));
+            }
+            _ => {}
+        }
+    }
+
+    /// What `docs/TOPICS.md` tells of a record or an enum: the names of its fields, or its symbols.
+    fn documented(name: &str) -> Vec<&'static str> {
+        let quoted = |text: &'static str| text.split('`').skip(1).step_by(2);
+        if let Some((_, symbols)) = TOPICS.split_once(&format!("\n- **{name}**:")) {
+            return quoted(symbols.lines().next().unwrap()).collect();
+        }
+        let (_, section) = TOPICS.split_once(&format!("# {name}\n")).unwrap_or_else(|| panic!("no section {name}"));
+        let section = section.split("\n#").next().unwrap();
+        section.lines().filter(|line| line.starts_with("| `")).map(|line| quoted(line).next().unwrap()).collect()
+    }
+
+    /// Property: the document for consumers tells every field and every symbol of the newest schemas, and no other.
+    #[test]
+    fn topics_are_documented() {
+        for schema in newest() {
+            let mut names = Vec::new();
+            named(&serde_json::from_str(schema.text).unwrap(), &mut names);
+            assert!(!names.is_empty());
+            for (name, parts) in names {
+                assert_eq!(documented(&name), parts, "{name} in docs/TOPICS.md; see {}", schema.file);
+            }
+        }
+    }
+
+    /// Property: the AsyncAPI document has a message for every record, with the newest version of its schema.
+    #[test]
+    fn asyncapi_has_every_record() {
+        for schema in newest() {
+            let message = format!("name: {}\n", schema.kind.full_name());
+            let payload = format!("$ref: ../core/log/schemas/{} }}\n", schema.file);
+            assert_eq!(ASYNCAPI.matches(&message).count(), 1, "{message}");
+            assert_eq!(ASYNCAPI.matches(&payload).count(), 1, "{payload}");
+        }
+        assert_eq!(ASYNCAPI.matches("/schemas/").count() - 1, Kind::ALL.len(), "no older version");
+    }
+
     /// Why `newer` may not follow `older`, if so. FULL: a reader with the newer schema must read all that lies in the log
     /// (BACKWARD), and a consumer that still has the older one must read what is written now (FORWARD).
     fn objection(older: &Schema, newer: &Schema) -> Option<String> {

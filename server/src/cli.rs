@@ -16,6 +16,7 @@ mod activity;
 mod bench;
 mod configure;
 mod doctor;
+mod migrate;
 mod print;
 mod progress;
 mod run;
@@ -108,6 +109,8 @@ enum Command {
     /// Access keys: create, list, revoke
     #[command(subcommand)]
     AccessKeys(access_keys::AccessKeyCommand),
+    /// Bring the schema of PostgreSQL up to date
+    Migrate(migrate::Migrate),
     /// Measure the main job on this machine
     Bench(bench::Bench),
     /// Check this machine, the data directory and the server
@@ -201,6 +204,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Run(run) => run::run(run).await,
         Command::Events(command) => activity::events(command).await,
         Command::Executions(command) => activity::executions(command).await,
+        Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::AccessKeys(command) => access_keys::run(command).await,
         Command::DeadLetters(command) => activity::dead_letters(command).await,
         Command::Bench(bench) => bench::run(bench).await,
@@ -315,6 +319,7 @@ mod tests {
             "executions",
             "dead-letters",
             "access-keys",
+            "migrate",
             "doctor",
             "rebuild",
             "openapi",

@@ -221,6 +221,10 @@ impl ServeConfig {
                 "a log in Kafka goes with a store in PostgreSQL, and an embedded log with SQLite: other nodes need both"
             );
         }
+        let projects = self.has(Role::Projector) || self.has(Role::Scheduler);
+        if matches!(store, StoreBackend::Postgres(_)) && projects && self.store_projector.is_none() {
+            bail!("the roles projector and scheduler need --store-projector, the URL with the projector's role");
+        }
         Ok(self)
     }
 

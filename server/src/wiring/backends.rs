@@ -6,7 +6,10 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use fastn_log::registry::{self, Registry, RegistryOptions};
 use fastn_log::{EmbeddedLog, EmbeddedOptions, Finding, KafkaLog, KafkaOptions, Log, Sasl, Security, Severity, Tls};
-use fastn_store::{MasterKey, SqliteOptions, SqliteStore, Store};
+use fastn_store::{
+    Finding as PostgresFinding, MasterKey, PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store,
+    examine as examine_postgres,
+};
 
 use crate::config::{Hidden, KafkaSettings, LogBackend, Masked, ServeConfig, StoreBackend};
 
@@ -45,6 +48,13 @@ pub(crate) async fn examine(config: &ServeConfig) -> anyhow::Result<Vec<(&'stati
         let findings = KafkaLog::examine(kafka_options(config, brokers)?).await;
         let found = |finding: Finding| Found { fails: finding.severity == Severity::Error, what: finding.to_string() };
         looks.push(("kafka", findings.into_iter().map(found).collect()));
+    }
+    if let StoreBackend::Postgres(url) = config.store_backend()? {
+        let findings = examine_postgres(&postgres_options(config, &url)).await;
+        let wrong = findings.into_iter().filter(|finding| !finding.ok);
+        let found =
+            |finding: PostgresFinding| Found { fails: true, what: format!("{}; {}", finding.what, finding.advice) };
+        looks.push(("postgres", wrong.map(found).collect()));
     }
     Ok(looks)
 }
@@ -97,7 +107,20 @@ pub(crate) async fn open_store(config: &ServeConfig) -> anyhow::Result<Arc<dyn S
                 .with_context(|| format!("make the directory {}", directory.display()))?;
             Ok(Arc::new(SqliteStore::open(&directory, SqliteOptions::default()).await?))
         }
-        StoreBackend::Postgres(_) => bail!("not built yet"),
+        StoreBackend::Postgres(url) => {
+            let mut options = postgres_options(config, &url);
+            // A node goes on with the configuration that it knew.
+            options.start_without_server = true;
+            Ok(Arc::new(PostgresStore::open(options).await?))
+        }
+    }
+}
+
+fn postgres_options(config: &ServeConfig, url: &Masked) -> PostgresOptions {
+    let options = PostgresOptions::new(&url.0);
+    match &config.store_projector {
+        Some(projector) => options.with_projector(&projector.0),
+        None => options,
     }
 }
 

@@ -113,13 +113,19 @@ enum Command {
     Migrate(migrate::Migrate),
     /// Measure the main job on this machine
     Bench(bench::Bench),
-    /// Check this machine, the data directory and the server
+    /// Check this machine, the data directory, Kafka, PostgreSQL and the server
     Doctor {
+        /// A YAML file with the keys of the flags
+        #[arg(long, env = "FASTN_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
         #[command(flatten)]
         layer: Layer,
     },
-    /// Make the activity tables anew from the log; no node may run on the data meanwhile
+    /// Make the activity tables anew from the log; no projector may run meanwhile
     Rebuild {
+        /// A YAML file with the keys of the flags
+        #[arg(long, env = "FASTN_CONFIG", value_name = "FILE")]
+        config: Option<PathBuf>,
         #[command(flatten)]
         layer: Layer,
     },
@@ -208,8 +214,8 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::AccessKeys(command) => access_keys::run(command).await,
         Command::DeadLetters(command) => activity::dead_letters(command).await,
         Command::Bench(bench) => bench::run(bench).await,
-        Command::Doctor { layer } => doctor::run(layer).await,
-        Command::Rebuild { layer } => doctor::rebuild(layer).await,
+        Command::Doctor { config, layer } => doctor::run(config.as_deref(), layer).await,
+        Command::Rebuild { config, layer } => doctor::rebuild(config.as_deref(), layer).await,
         Command::Openapi => print::value(&crate::api::document()),
         Command::Types { directory } => configure::types(&directory),
     }

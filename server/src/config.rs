@@ -171,8 +171,13 @@ impl Layer {
 }
 
 impl ServeConfig {
-    /// The layers together, checked. `flags` holds the environment too.
+    /// The layers together, checked for a node. `flags` holds the environment too.
     pub(crate) fn of(flags: Layer, file: Option<&Path>, dev: bool) -> anyhow::Result<Self> {
+        Self::layered(flags, file, dev)?.checked()
+    }
+
+    /// The layers together, for a tool that needs one part of them.
+    pub(crate) fn layered(flags: Layer, file: Option<&Path>, dev: bool) -> anyhow::Result<Self> {
         let below = file.map(Layer::read).transpose()?.unwrap_or_default();
         let layer = flags.over(below);
         let data = layer.data.unwrap_or_else(|| PathBuf::from("fastn-data"));
@@ -202,7 +207,9 @@ impl ServeConfig {
         if config.partitions == 0 || config.partitions > 1_024 {
             bail!("partitions must be 1 to 1024, got {}", config.partitions);
         }
-        config.checked()
+        config.log_backend()?;
+        config.store_backend()?;
+        Ok(config)
     }
 
     fn checked(self) -> anyhow::Result<Self> {

@@ -1,6 +1,8 @@
 //! `fastn access-keys`: keys of accounts and customers, written to the store itself. For operators: whoever may do this has
 //! the database. The first key of a cluster is made here.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use fastn_domain::catalog::{AccessKey, ResourceKind, ResourceRow};
@@ -19,8 +21,7 @@ const PAGE_ROWS: u32 = 200;
 
 /// Access keys: create, list, revoke
 #[derive(Debug, Subcommand)]
-#[command(after_help = "Example: fastn access-keys create --account acc_acme --store postgres://fastn_app@db/fastn \
-    --log kafka://kafka:9092")]
+#[command(after_help = "Example: fastn access-keys create --account acc_acme --store postgres://fastn_app@db/fastn")]
 pub(crate) enum AccessKeyCommand {
     /// Create a key, and the account if it is new; the key is shown this once
     Create {
@@ -53,6 +54,9 @@ pub(crate) enum AccessKeyCommand {
 /// Where the keys are kept.
 #[derive(Debug, Args)]
 pub(crate) struct Place {
+    /// A YAML file with the keys of the flags
+    #[arg(long, env = "FASTN_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     layer: Layer,
     /// Print JSON, for programs
@@ -82,7 +86,7 @@ pub(crate) async fn run(command: AccessKeyCommand) -> anyhow::Result<()> {
         | AccessKeyCommand::Revoke { place, .. } => place,
     };
     let json = place.json;
-    let config = ServeConfig::of(place.layer.clone(), None, false)?;
+    let config = ServeConfig::layered(place.layer.clone(), place.config.as_deref(), false)?;
     let account = AccountId::new(&config.account).context("the account")?;
     let store = wiring::open_store(&config).await?;
     let shown = match command {

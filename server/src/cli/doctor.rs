@@ -1,6 +1,6 @@
 //! `fastn doctor` and `fastn rebuild`: the state of this machine and of the data.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use fastn_domain::catalog::Catalog;
@@ -51,15 +51,15 @@ impl Report {
     }
 }
 
-fn effective(mut layer: Layer) -> anyhow::Result<ServeConfig> {
+fn effective(file: Option<&Path>, mut layer: Layer) -> anyhow::Result<ServeConfig> {
     if layer.data.is_none() && PathBuf::from(".fastn").is_dir() {
         layer.data = Some(PathBuf::from(".fastn"));
     }
-    ServeConfig::of(layer, None, true)
+    ServeConfig::layered(layer, file, true)
 }
 
-pub(crate) async fn run(layer: Layer) -> anyhow::Result<()> {
-    let config = effective(layer)?;
+pub(crate) async fn run(file: Option<&Path>, layer: Layer) -> anyhow::Result<()> {
+    let config = effective(file, layer)?;
     let mut report = Report { style: Style::detect(), failures: 0 };
     report.tell(
         "configuration",
@@ -166,9 +166,9 @@ async fn store(config: &ServeConfig) -> anyhow::Result<String> {
     Ok(format!("{rows} resources, all readable"))
 }
 
-pub(crate) async fn rebuild(layer: Layer) -> anyhow::Result<()> {
-    let config = effective(layer)?;
-    if !config.data.is_dir() {
+pub(crate) async fn rebuild(file: Option<&Path>, layer: Layer) -> anyhow::Result<()> {
+    let config = effective(file, layer)?;
+    if matches!(config.log_backend()?, LogBackend::File(_)) && !config.data.is_dir() {
         bail!("there is no data directory {}; name it with --data", config.data.display());
     }
     let log = wiring::open_log(&config).await.context("open the log; a node that runs must be stopped first")?;

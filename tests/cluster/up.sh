@@ -2,7 +2,7 @@
 # A whole cluster on this machine: three Kafka brokers, PostgreSQL, and three processes of `fastn serve` with different
 # roles; then the GitHub example through it. `make cluster` calls it; `make cluster-down` ends what it started.
 #
-# Everything lies in target/cluster (FASTN_CLUSTER). FASTN_CLUSTER_PORT (7410) is the first of five ports.
+# Everything lies in target/cluster (FASTN_CLUSTER). FASTN_CLUSTER_PORT (7410) is the first of its ports.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -24,19 +24,29 @@ say "three Kafka brokers and PostgreSQL"
 kafka=$(tests/services/kafka.sh start --nodes 3 | tail -1)
 superuser=$(tests/services/postgres.sh start | tail -1)
 
-say "master key and schema"
-[ -s "$dir/master.key" ] || (umask 077 && head -c 32 /dev/urandom >"$dir/master.key")
+say "keys and schema"
+umask 077
+[ -s "$dir/master.key" ] || head -c 32 /dev/urandom >"$dir/master.key"
+[ -s "$dir/password" ] || head -c 18 /dev/urandom | base64 | tr '+/' '-_' >"$dir/password"
+password=$(cat "$dir/password")
 tests/services/postgres.sh psql -Atqc "select 1 from pg_database where datname = 'fastn'" | grep -q 1 \
   || tests/services/postgres.sh psql -qc 'create database fastn'
-store=${superuser%/*}/fastn
-"$fastn" migrate --store "$store" >&2
+place=${superuser#*@}; place=${place%/*}/fastn
+export FASTN_LOG=kafka://$kafka
+export FASTN_STORE=postgres://fastn_app:$password@$place FASTN_STORE_PROJECTOR=postgres://fastn_projector:$password@$place
+FASTN_APPLICATION_PASSWORD=$password FASTN_PROJECTOR_PASSWORD=$password "$fastn" migrate --owner "${superuser%/*}/fastn" >&2
+if [ ! -s "$dir/access.key" ]; then
+  echo "fsk_live_$(head -c 30 /dev/urandom | base64 | tr '+/' '-_')" >"$dir/access.key"
+fi
+FASTN_ACCESS_KEY=$(cat "$dir/access.key"); export FASTN_ACCESS_KEY
+"$fastn" access-keys create --given --account $account --data "$dir/none" >/dev/null
 
 # node NAME PORT ROLES: starts one process
 node() {
   local name=$1 at=127.0.0.1:$2 pid=$dir/$1.pid
   if [ -s "$pid" ] && grep -aqs "$fastn" "/proc/$(cat "$pid")/cmdline"; then return; fi
-  setsid nohup "$fastn" serve --node "$name" --roles "$3" --listen "$at" --advertise "$at" \
-    --log "kafka://$kafka" --store "$store" --master-key "$dir/master.key" --data "$dir/$name" --account $account \
+  setsid nohup "$fastn" serve --node "$name" --roles "$3" --listen "$at" --internal-listen "127.0.0.1:$(($2 + 10))" \
+    --master-key "$dir/master.key" --data "$dir/$name" --account $account \
     --allow-private-addresses true >>"$dir/$name.txt" 2>&1 </dev/null &
   echo $! >"$pid"
 }
@@ -64,7 +74,6 @@ if ! { [ -s "$dir/inbox.pid" ] && kill -0 "$(cat "$dir/inbox.pid")" 2>/dev/null;
 fi
 
 say "the GitHub example"
-FASTN_ACCESS_KEY=$(cat "$dir/access.key"); export FASTN_ACCESS_KEY
 export FASTN_URL=http://127.0.0.1:$port FASTN_ACCOUNT_ID=$account FASTN_TENANT_ID=cus_acme FASTN_DEV_URL=http://127.0.0.1:$((port + 4))
 "$fastn" apply -f $example >&2
 before=$("$fastn" executions list --json | grep -c '"status": *"completed"' || true)
@@ -86,7 +95,7 @@ The cluster runs.
   node b           http://127.0.0.1:$((port + 1))          pipeline, scheduler
   node c           http://127.0.0.1:$((port + 2))          pipeline, projector
   Kafka            $kafka
-  PostgreSQL       $store
+  PostgreSQL       ${superuser%/*}/fastn
   access key       $FASTN_ACCESS_KEY
   output           $dir/a.txt, b.txt, c.txt; what the board was told: inbox.txt
 

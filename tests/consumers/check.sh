@@ -71,13 +71,14 @@ start_node() {
     tests/services/postgres.sh psql -qc "create database $database" >/dev/null
     server=${server%/*}/$database
     "$fastn" migrate --owner "$server" >/dev/null
-    head -c 32 /dev/urandom > "$work/master.key"
+    (umask 077 && head -c 32 /dev/urandom > "$work/master.key")
     printf 'kafka:\n  prefix: %s\n  replication: 1\n  min_insync: 1\n' "$1" > "$work/node.yaml"
     local as=${server#*@}
-    "$fastn" serve --config "$work/node.yaml" --data "$work/data" --listen "127.0.0.1:$port" --partitions 2 \
-        --account acc_demo --log "kafka://$kafka" --schema-registry "$registry" --store "postgres://fastn_app@$as" \
-        --store-projector "postgres://fastn_projector@$as" --master-key "$work/master.key" \
-        --allow-private-addresses --log-level warn > "$work/node.out" 2>&1 &
+    local store=(--account acc_demo --data "$work/data" --log "kafka://$kafka" --store "postgres://fastn_app@$as"
+        --store-projector "postgres://fastn_projector@$as" --master-key "$work/master.key")
+    key=$("$fastn" access-keys create "${store[@]}" --json | grep -oE 'fsk_[A-Za-z0-9_-]+')
+    "$fastn" serve --config "$work/node.yaml" --listen "127.0.0.1:$port" --partitions 2 "${store[@]}" \
+        --schema-registry "$registry" --allow-private-addresses --log-level warn > "$work/node.out" 2>&1 &
     started+=($!)
     for _ in $(seq 1200); do
         curl -fsS -o /dev/null "http://127.0.0.1:$port/readyz" 2>/dev/null && return
@@ -91,20 +92,18 @@ start_node() {
 # real PREFIX: a workflow run by a node, as the consumers tell it
 real() {
     fastn=$root/target/debug/fastn port=$(free_port)
-    local called execution program told
+    local called execution program told key
     called=$(free_port)
     mkdir -p "$work/project/workflows" "$work/sink"
     python3 -m http.server "$called" --bind 127.0.0.1 --directory "$work/sink" > "$work/sink.out" 2>&1 &
     started+=($!)
     start_node "$1"
-    export FASTN_URL=http://127.0.0.1:$port FASTN_ACCOUNT_ID=acc_demo FASTN_TENANT_ID=cus_acme
-    FASTN_ACCESS_KEY=$(cat "$work/data/access.key")
-    export FASTN_ACCESS_KEY
+    export FASTN_URL=http://127.0.0.1:$port FASTN_ACCESS_KEY=$key FASTN_ACCOUNT_ID=acc_demo FASTN_TENANT_ID=cus_acme
     printf 'customers:\n  - id: cus_acme\n' > "$work/project/fastn.yaml"
     printf 'export default async (ctx: any) => (await fetch(ctx.input.url + "/?token=hidden")).status;\n' \
         > "$work/project/workflows/caller.ts"
     "$fastn" apply -f "$work/project" >/dev/null
-    execution=$("$fastn" run caller --data "{\"url\": \"http://127.0.0.1:$called\"}" --wait 60 --json |
+    execution=$("$fastn" run caller --input "{\"url\": \"http://127.0.0.1:$called\"}" --wait 60 --json |
         "$python" -c 'import json, re, sys; print(re.search("exec_[a-z0-9]+", sys.stdin.read())[0])')
     for program in python node; do
         # The trace is written a moment after the call.

@@ -18,6 +18,11 @@ use crate::server::{ACCOUNT, binary};
 /// Partitions of every topic.
 pub const PARTITIONS: u32 = 8;
 
+/// The access key of the account. It opens nothing but a cluster of this test.
+const ACCESS_KEY: &str = "fsk_test_the-key-of-a-cluster-that-a-test-breaks";
+/// The password of both roles in PostgreSQL.
+const PASSWORD: &str = "only-for-tests";
+
 /// What a cluster consists of.
 #[derive(Debug, Default)]
 pub struct Plan {
@@ -35,14 +40,14 @@ impl Plan {
         Self { nodes: vec![("all", "")], ..Self::default() }
     }
 
-    /// Two nodes of every role whose loss would stop the load, and one projector.
+    /// Two nodes of each role whose loss would stop the load.
     pub fn cluster() -> Self {
         let nodes = vec![
-            ("edge-1", "ingest,api"),
-            ("edge-2", "ingest"),
+            ("edge-1", "ingest"),
+            ("edge-2", "ingest,api"),
             ("pipeline-1", "pipeline"),
-            ("pipeline-2", "pipeline"),
-            ("projector-1", "projector,scheduler"),
+            ("pipeline-2", "pipeline,scheduler"),
+            ("projector-1", "projector"),
         ];
         Self { nodes, ..Self::default() }
     }
@@ -59,9 +64,15 @@ pub struct Cluster {
     pub namespace: Option<Namespace>,
 }
 
+/// As this machine sees them.
+#[derive(Clone)]
 struct BackEnds {
+    /// `host:port,…`
     kafka: String,
-    postgres: String,
+    /// The URL with the role that nodes serve with.
+    application: String,
+    /// The URL with the role of the projector.
+    projector: String,
 }
 
 /// One process.
@@ -106,11 +117,30 @@ impl Cluster {
         if let Some(disk) = &disk {
             kafka.extend(["--log-dir", disk]);
         }
-        let back_ends =
-            BackEnds { kafka: self.script("kafka.sh", &kafka)?, postgres: self.script("postgres.sh", &postgres)? };
-        let output = Command::new(binary()?).args(["migrate", "--store", &back_ends.postgres]).output()?;
-        ensure!(output.status.success(), "fastn migrate: {}", String::from_utf8_lossy(&output.stderr));
+        let kafka = self.script("kafka.sh", &kafka)?;
+        let owner = self.script("postgres.sh", &postgres)?;
+        self.fastn(&["migrate", "--owner", &owner])?;
+        let place = owner.split_once('@').context("the URL names a role")?.1;
+        let role = |role: &str| format!("postgres://{role}:{PASSWORD}@{place}");
+        let back_ends = BackEnds { kafka, application: role("fastn_app"), projector: role("fastn_projector") };
+        let log = format!("kafka://{}", back_ends.kafka);
+        let places = ["--account", ACCOUNT, "--log", &log, "--store", &back_ends.application];
+        self.fastn(&[&["access-keys", "create", "--given"], &places[..]].concat())?;
+        std::fs::write(self.folder.join("master.key"), [7; 32])?;
         self.back_ends = Some(back_ends);
+        Ok(())
+    }
+
+    /// Runs the binary to its end.
+    fn fastn(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let output = Command::new(binary()?)
+            .args(arguments)
+            .env("FASTN_APPLICATION_PASSWORD", PASSWORD)
+            .env("FASTN_PROJECTOR_PASSWORD", PASSWORD)
+            .env("FASTN_ACCESS_KEY", ACCESS_KEY)
+            .env("FASTN_DATA", self.folder.join("none"))
+            .output()?;
+        ensure!(output.status.success(), "fastn {}: {}", arguments[0], String::from_utf8_lossy(&output.stderr));
         Ok(())
     }
 
@@ -165,9 +195,10 @@ impl Cluster {
             .stdout(output.try_clone()?)
             .stderr(output);
         if let Some(back_ends) = &self.back_ends {
-            let (kafka, postgres) = if node.inside { back_ends.seen_from_inside() } else { back_ends.seen() };
+            let seen = if node.inside { back_ends.seen_from_inside() } else { back_ends.clone() };
             command.args(["--node", name, "--roles", node.roles, "--internal-listen", &node.internal]);
-            command.args(["--log", &format!("kafka://{kafka}"), "--store", &postgres]);
+            command.args(["--log", &format!("kafka://{}", seen.kafka), "--store", &seen.application]);
+            command.args(["--store-projector", &seen.projector, "--master-key"]).arg(self.folder.join("master.key"));
         }
         Ok(command)
     }
@@ -264,8 +295,11 @@ impl Cluster {
         self.with_role(role).iter().map(|name| client(&self.nodes[name].url, &key)).collect()
     }
 
-    /// The access key, which the first node makes that finds none.
+    /// The access key: the one that was made for the cluster, or that one process made for itself.
     fn access_key(&self) -> anyhow::Result<String> {
+        if self.back_ends.is_some() {
+            return Ok(ACCESS_KEY.to_owned());
+        }
         let mut found = self.nodes.keys().map(|name| self.folder.join(name).join("access.key"));
         let path = found.find(|path| path.is_file()).context("no node has an access.key")?;
         Ok(std::fs::read_to_string(path)?.trim().to_owned())
@@ -283,15 +317,12 @@ impl Cluster {
 }
 
 impl BackEnds {
-    fn seen(&self) -> (String, String) {
-        (self.kafka.clone(), self.postgres.clone())
-    }
-
-    /// Kafka's second listener is two ports above its first.
-    fn seen_from_inside(&self) -> (String, String) {
+    /// As the namespace sees them. Kafka's second listener is two ports above its first.
+    fn seen_from_inside(&self) -> Self {
         let ports = self.kafka.split(',').filter_map(|address| address.rsplit(':').next()?.parse::<u16>().ok());
         let kafka: Vec<String> = ports.map(|port| format!("{}:{}", network::KAFKA_HOST, port + 2)).collect();
-        (kafka.join(","), self.postgres.replace("127.0.0.1", network::HOST))
+        let there = |url: &str| url.replace("127.0.0.1", network::HOST);
+        Self { kafka: kafka.join(","), application: there(&self.application), projector: there(&self.projector) }
     }
 }
 

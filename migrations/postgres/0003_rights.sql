@@ -58,6 +58,9 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SEQUENCE executions_seq, dead_letters_seq TO %I', projector);
     EXECUTE format('CREATE POLICY fastn_project ON projected TO %I USING (true) WITH CHECK (true)', projector);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON projected TO %I', projector);
+    -- How far activity is projected is nobody's secret: nodes that show activity or trim the log ask.
+    EXECUTE format('CREATE POLICY fastn_read ON projected FOR SELECT TO %I USING (true)', application);
+    EXECUTE format('GRANT SELECT ON projected TO %I', application);
     EXECUTE format('GRANT EXECUTE ON FUNCTION make_day(TEXT, BIGINT), drop_day(TEXT, BIGINT),'
         ' prune_strays(BIGINT, BIGINT, BIGINT, BIGINT), reset_activity() TO %I', projector);
 END $$;

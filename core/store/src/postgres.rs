@@ -235,7 +235,8 @@ impl Store for PostgresStore {
     }
 
     async fn position(&self, partition: u32) -> StoreResult<Position> {
-        let work = async { project::position(self.projector("read position")?.ready().await?, partition).await };
+        let link = self.projector.as_ref().unwrap_or(&self.application);
+        let work = async { project::position(link.ready().await?, partition).await };
         self.run("position", Outcome::NotDone, work).await
     }
 

@@ -103,13 +103,13 @@ real() {
     printf 'export default async (ctx: any) => (await fetch(ctx.input.url + "/?token=hidden")).status;\n' \
         > "$work/project/workflows/caller.ts"
     "$fastn" apply -f "$work/project" >/dev/null
-    execution=$("$fastn" run caller --input "{\"url\": \"http://127.0.0.1:$called\"}" --wait 60 --json |
+    execution=$("$fastn" run caller --input "{\"url\": \"http://127.0.0.1:$called\"}" --json |
         "$python" -c 'import json, re, sys; print(re.search("exec_[a-z0-9]+", sys.stdin.read())[0])')
     for program in python node; do
-        # The trace is written a moment after the call.
+        # The end comes when it comes, and the trace a moment after the call.
         for _ in $(seq 60); do
             told=$(consume "$program" "$1" "$registry" | grep "$execution" || true)
-            [ "$(grep -c '"traces"' <<< "$told")" = 1 ] && break
+            [ "$(grep -cE '"traces"|"Finished"' <<< "$told")" = 2 ] && break
             sleep 0.5
         done
         printf '%s\n' "$told" > "$work/told"

@@ -110,7 +110,7 @@ pub struct Problem {
     pub execution_id: Option<String>,
     /// Where to send the request instead, with `WRONG_REGION`: the base URL of the customer's own cell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub base_url: Option<String>,
+    pub base_url: Option<Box<str>>,
 }
 
 impl Problem {

@@ -41,7 +41,7 @@ impl Residency {
             here.as_str()
         );
         let mut problem = Problem::new(ErrorCode::WrongRegion, detail);
-        problem.base_url = base_url;
+        problem.base_url = base_url.map(String::into_boxed_str);
         Err(problem)
     }
 }

@@ -1,4 +1,5 @@
 //! The store on a real PostgreSQL: the suite of the seam, and what only PostgreSQL promises.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 #[path = "postgres/checked.rs"]
 mod checked;

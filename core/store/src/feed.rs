@@ -1,31 +1,38 @@
 //! The configuration in memory: loaded whole at start, then kept up with the store's feed of changes.
 //!
-//! A write of this process wakes the feed at once; writes of others are found by a slow poll. While the store is away the
-//! last catalog stays in force, and the feed goes on where it was when the store is back.
+//! A write that the store tells of wakes the feed at once; others are found by a poll. While the store is away the last
+//! catalog stays in force, and the feed goes on where it was when the store is back. With a file for it, what was last known
+//! outlives the process too: a node starts from it while the store is away.
 
+mod last_known;
+
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastn_domain::catalog::Catalog;
+use fastn_domain::catalog::{Catalog, ResourceRow};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use self::last_known::LastKnown;
 use crate::observe;
-use crate::seam::{Store, StoreResult};
+use crate::seam::{Store, StoreErrorKind, StoreResult};
 
 /// How the feed reads.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FeedOptions {
     /// Time between two looks for changes that other processes made.
     pub poll: Duration,
     /// Rows of one read.
     pub page_rows: u32,
+    /// The file that keeps what was last known; its folder must exist. Without it a node needs its store to start.
+    pub last_known: Option<PathBuf>,
 }
 
 impl Default for FeedOptions {
     fn default() -> Self {
-        Self { poll: Duration::from_secs(1), page_rows: 1_000 }
+        Self { poll: Duration::from_millis(500), page_rows: 1_000, last_known: None }
     }
 }
 
@@ -41,16 +48,35 @@ impl CatalogFeed {
     /// after the feed is dropped.
     ///
     /// # Errors
-    /// Those of the first read: a node must not start with half a configuration.
+    /// Those of the first read: a node must not start with half a configuration. When the store is away, only if nothing is
+    /// last known.
     pub async fn start(
         store: Arc<dyn Store>,
         options: FeedOptions,
     ) -> StoreResult<(watch::Receiver<Arc<Catalog>>, CatalogFeed)> {
         // Subscribed before the first read, so that no write falls between the two.
         let written = store.written();
-        let first = advance(store.as_ref(), &Catalog::default(), options.page_rows).await?;
-        let (sender, catalog) = watch::channel(Arc::new(first.unwrap_or_default()));
-        let task = tokio::spawn(follow(store, written, sender, options));
+        let mut file = options.last_known.clone().map(LastKnown::at);
+        let first = match advance(store.as_ref(), &Catalog::default(), options.page_rows).await {
+            Ok(Some((catalog, rows))) => {
+                if let Some(file) = &mut file {
+                    file.take(&rows);
+                }
+                catalog
+            }
+            Ok(None) => Catalog::default(),
+            Err(error) if error.kind == StoreErrorKind::Unavailable => {
+                let Some(rows) = file.as_mut().and_then(read_last_known) else { return Err(error) };
+                let (catalog, errors) = Catalog::default().with(&rows);
+                errors.iter().for_each(observe::catalog_row_unusable);
+                observe::catalog_last_known(&error, catalog.revision, rows.len());
+                catalog
+            }
+            Err(error) => return Err(error),
+        };
+        let file = write_last_known(file).await;
+        let (sender, catalog) = watch::channel(Arc::new(first));
+        let task = tokio::spawn(follow(store, written, sender, options, file));
         Ok((catalog.clone(), CatalogFeed { catalog, task }))
     }
 
@@ -68,8 +94,36 @@ impl Drop for CatalogFeed {
     }
 }
 
-/// The catalog with every change after it; nothing when there is none.
-async fn advance(store: &dyn Store, from: &Catalog, page_rows: u32) -> StoreResult<Option<Catalog>> {
+/// What the file holds. One that does not read back counts as none.
+fn read_last_known(file: &mut LastKnown) -> Option<Vec<ResourceRow>> {
+    file.read().unwrap_or_else(|error| {
+        observe::last_known_unreadable(&error);
+        None
+    })
+}
+
+/// Writes the file if that is due, where blocking is allowed. A failure costs the next start while the store is away, and
+/// nothing now.
+async fn write_last_known(file: Option<LastKnown>) -> Option<LastKnown> {
+    let mut file = file?;
+    if file.due() != Some(Duration::ZERO) {
+        return Some(file);
+    }
+    let written = tokio::task::spawn_blocking(move || {
+        if let Err(error) = file.write() {
+            observe::last_known_unwritable(&error);
+        }
+        file
+    });
+    written.await.ok()
+}
+
+/// The catalog with every change after it, and the changes; nothing when there is none.
+async fn advance(
+    store: &dyn Store,
+    from: &Catalog,
+    page_rows: u32,
+) -> StoreResult<Option<(Catalog, Vec<ResourceRow>)>> {
     let mut rows = Vec::new();
     let mut after = from.revision;
     loop {
@@ -88,7 +142,7 @@ async fn advance(store: &dyn Store, from: &Catalog, page_rows: u32) -> StoreResu
     let (catalog, errors) = from.with(&rows);
     errors.iter().for_each(observe::catalog_row_unusable);
     observe::catalog_followed(catalog.revision, rows.len());
-    Ok(Some(catalog))
+    Ok(Some((catalog, rows)))
 }
 
 async fn follow(
@@ -96,6 +150,7 @@ async fn follow(
     mut written: Option<watch::Receiver<u64>>,
     catalog: watch::Sender<Arc<Catalog>>,
     options: FeedOptions,
+    mut file: Option<LastKnown>,
 ) {
     let mut failures = 0;
     loop {
@@ -105,7 +160,8 @@ async fn follow(
                 None => std::future::pending().await,
             }
         };
-        if let Ok(false) = timeout(options.poll, woken).await {
+        let wait = file.as_ref().and_then(LastKnown::due).map_or(options.poll, |due| due.min(options.poll));
+        if let Ok(false) = timeout(wait, woken).await {
             // The store is closed: nothing will wake us any more, the poll goes on.
             written = None;
         }
@@ -116,8 +172,11 @@ async fn follow(
                     observe::catalog_fresh_again();
                 }
                 failures = 0;
-                if let Some(next) = next {
+                if let Some((next, rows)) = next {
                     catalog.send_replace(Arc::new(next));
+                    if let Some(file) = &mut file {
+                        file.take(&rows);
+                    }
                 }
             }
             Err(error) => {
@@ -126,5 +185,6 @@ async fn follow(
                 tokio::time::sleep(options.poll).await;
             }
         }
+        file = write_last_known(file).await;
     }
 }

@@ -77,3 +77,20 @@ pub(crate) fn listener_lost(error: &sqlx::Error) {
 pub(crate) fn server_away(error: &crate::StoreError) {
     tracing::warn!(%error, "PostgreSQL is away; this node starts without it and tries again");
 }
+
+/// The store is away at start, and what was last known is in force.
+pub(crate) fn catalog_last_known(error: &crate::StoreError, revision: u64, rows: usize) {
+    metrics::gauge!("fastn_catalog_revision").set(revision as f64);
+    tracing::warn!(%error, revision, rows, "the store is away; this node starts with the configuration it last knew");
+}
+
+/// The file of what was last known can't be used.
+pub(crate) fn last_known_unreadable(error: &std::io::Error) {
+    tracing::warn!(%error, "the file of the last known configuration can't be used");
+}
+
+/// The file of what was last known can't be written.
+pub(crate) fn last_known_unwritable(error: &std::io::Error) {
+    metrics::counter!("fastn_catalog_last_known_errors_total").increment(1);
+    tracing::warn!(%error, "the last known configuration can't be written; this node could not start without its store");
+}

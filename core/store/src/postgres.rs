@@ -108,6 +108,7 @@ impl PostgresStore {
         lost: Outcome,
         work: impl Future<Output = StoreResult<T>>,
     ) -> StoreResult<T> {
+        let work = Box::pin(work);
         observe::timed(operation, async {
             match timeout(self.deadline, work).await {
                 Ok(result) => result,

@@ -232,8 +232,8 @@ pub trait Store: Send + Sync + 'static {
     /// The remembered answer.
     async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>>;
 
-    /// Follows the newest revision that this process has written, if the store can tell: a hint for the feed, which
-    /// polls anyway.
+    /// Follows the newest revision that this process has written or heard of from others, if the store can tell: a hint
+    /// for the feed, which polls anyway.
     fn written(&self) -> Option<watch::Receiver<u64>> {
         None
     }

@@ -1,5 +1,18 @@
 //! The store on a real PostgreSQL: the suite of the seam, and what only PostgreSQL promises.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "postgres/checked.rs"]
+mod checked;
+#[path = "postgres/faults.rs"]
+mod faults;
+#[path = "postgres/measure.rs"]
+mod measure;
+#[path = "postgres/opening.rs"]
+mod opening;
+#[path = "postgres/retention.rs"]
+mod retention;
+#[path = "postgres/rights.rs"]
+mod rights;
 #[path = "postgres/server.rs"]
 mod server;
 

@@ -1,6 +1,7 @@
 //! What every store must do. Run [`run_all`] against each implementation.
 
 mod activity;
+mod isolation;
 mod resources;
 pub mod rows;
 
@@ -9,7 +10,7 @@ use std::sync::Arc;
 
 use fastn_store::{Store, StoreError, StoreErrorKind};
 
-pub use rows::{end, event, execution, failure, patch, scope};
+pub use rows::{batch, end, event, execution, failure, patch, scope};
 
 /// A store and what must live as long as it, such as its directory.
 pub type Opened = (Arc<dyn Store>, Box<dyn std::any::Any + Send>);
@@ -49,6 +50,8 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         activity::pruning_spares_the_living_and_their_input,
         activity::reset_empties_activity_and_positions,
     );
+    let (store, _guard) = open().await;
+    isolation::no_method_crosses_a_boundary(store).await;
 }
 
 pub(crate) fn kind<T: std::fmt::Debug>(result: Result<T, StoreError>) -> StoreErrorKind {

@@ -63,7 +63,8 @@ impl Link {
 
     /// The pool, once its role and schema are known to be right.
     pub(super) async fn ready(&self) -> StoreResult<&PgPool> {
-        self.looked.get_or_try_init(|| self.look()).await?;
+        // Boxed: it is large, and runs once.
+        self.looked.get_or_try_init(|| Box::pin(self.look())).await?;
         Ok(&self.pool)
     }
 

@@ -49,7 +49,7 @@ pub(crate) async fn list(
     let limit = query.newest_first("events", "received", page)?;
     let rows = reader.rows(query, "list", "events").await?;
     let next_cursor = next_cursor(&rows, limit, "events", "received")?;
-    let items = rows.iter().take(limit as usize).map(|row| view(row)).collect::<StoreResult<_>>()?;
+    let items = rows.iter().take(limit as usize).map(view).collect::<StoreResult<_>>()?;
     Ok(Page { items, next_cursor })
 }
 

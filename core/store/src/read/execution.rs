@@ -58,7 +58,7 @@ pub(crate) async fn list(
     let limit = query.newest_first("executions", "created", page)?;
     let rows = reader.rows(query, "list", "executions").await?;
     let next_cursor = next_cursor(&rows, limit, "executions", "created")?;
-    let items = rows.iter().take(limit as usize).map(|row| summary(row)).collect::<StoreResult<_>>()?;
+    let items = rows.iter().take(limit as usize).map(summary).collect::<StoreResult<_>>()?;
     Ok(Page { items, next_cursor })
 }
 

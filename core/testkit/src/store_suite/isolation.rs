@@ -1,0 +1,279 @@
+//! Every method of the seam, tried as another customer and as another account.
+//!
+//! The tries go through a [`Witness`], which implements the whole seam: a new method does not compile until it is there,
+//! and the property fails until it is tried.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView};
+use fastn_contract::page::Page;
+use fastn_domain::catalog::{ResourceKind, ResourceRow};
+use fastn_domain::ids::{AccountId, EventId, ExecutionId};
+use fastn_domain::scope::{Reach, Scope};
+use fastn_domain::time::Timestamp;
+use fastn_store::{
+    EventFilter, ExecutionFilter, Expect, PageRequest, Position, ProjectionBatch, RememberedAnswer, ReplaySource,
+    ResourceWrite, Store, StoreResult,
+};
+
+use super::rows::{batch, end, event, execution, scope};
+
+/// The methods of the seam, in its order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Method {
+    Write,
+    Resource,
+    Resources,
+    Changes,
+    Events,
+    Event,
+    Executions,
+    Execution,
+    ReplaySource,
+    DeadLetters,
+    DeadLetter,
+    Remember,
+    Recall,
+    Position,
+    Project,
+    Prune,
+    ResetActivity,
+    Close,
+}
+
+impl Method {
+    const FIRST: Self = Self::Write;
+
+    /// The one after it. A match without a catch-all, so that none is left out.
+    const fn next(self) -> Option<Self> {
+        Some(match self {
+            Self::Write => Self::Resource,
+            Self::Resource => Self::Resources,
+            Self::Resources => Self::Changes,
+            Self::Changes => Self::Events,
+            Self::Events => Self::Event,
+            Self::Event => Self::Executions,
+            Self::Executions => Self::Execution,
+            Self::Execution => Self::ReplaySource,
+            Self::ReplaySource => Self::DeadLetters,
+            Self::DeadLetters => Self::DeadLetter,
+            Self::DeadLetter => Self::Remember,
+            Self::Remember => Self::Recall,
+            Self::Recall => Self::Position,
+            Self::Position => Self::Project,
+            Self::Project => Self::Prune,
+            Self::Prune => Self::ResetActivity,
+            Self::ResetActivity => Self::Close,
+            Self::Close => return None,
+        })
+    }
+}
+
+struct Witness {
+    inner: Arc<dyn Store>,
+    tried: Mutex<BTreeSet<Method>>,
+}
+
+impl Witness {
+    fn saw(&self, method: Method) -> &dyn Store {
+        self.tried.lock().expect("nobody panics with it").insert(method);
+        self.inner.as_ref()
+    }
+}
+
+/// Property: whatever method a stranger calls, it neither shows nor changes what is not its own.
+pub(super) async fn no_method_crosses_a_boundary(store: Arc<dyn Store>) {
+    let own = scope("a", "c");
+    let witness = Witness { inner: Arc::clone(&store), tried: Mutex::default() };
+    let store = store.as_ref();
+    seed(store, &own).await;
+    let before = seen_by_owner(store, &own).await;
+    assert!(before.iter().all(|shown| !shown.is_empty()), "there is something to protect: {before:?}");
+    for stranger in
+        [Reach::Customer(scope("a", "d")), Reach::Customer(scope("b", "c")), Reach::Account(scope("b", "c").account)]
+    {
+        reads_nothing(&witness, &stranger).await;
+        writes_nothing(&witness, &stranger, &own).await;
+        assert_eq!(seen_by_owner(store, &own).await, before, "{stranger:?}");
+    }
+    serves_the_node(&witness, &own, &before).await;
+    let mut method = Some(Method::FIRST);
+    while let Some(wanted) = method {
+        assert!(witness.tried.lock().expect("plain").contains(&wanted), "{wanted:?} is not tried as a stranger");
+        method = wanted.next();
+    }
+}
+
+async fn seed(store: &dyn Store, own: &Scope) {
+    let secret = ResourceWrite {
+        kind: ResourceKind::Secret,
+        customer: Some(own.customer.clone()),
+        id: "c/KEY".to_owned(),
+        body: Some("\"sealed\"".to_owned()),
+        expect: Expect::New,
+    };
+    store.write(&own.account, vec![secret]).await.expect("writes");
+    let mut rows = batch(0, 1);
+    rows.events = vec![event(own, 1)];
+    let mut failed = execution(own, 1);
+    failed.state = end(ExecutionStatus::Failed, 1);
+    rows.executions = vec![failed];
+    store.project(rows).await.expect("projects");
+    store.remember(&Reach::Customer(own.clone()), "k", answer("own")).await.expect("remembers");
+}
+
+fn answer(body: &str) -> RememberedAnswer {
+    RememberedAnswer { fingerprint: "f".to_owned(), status: 201, body: body.to_owned() }
+}
+
+const ID: ExecutionId = ExecutionId(1);
+
+fn event_id() -> EventId {
+    EventId::new("evt_1").expect("plain")
+}
+
+/// What the owner sees, by method, as text.
+async fn seen_by_owner(store: &dyn Store, own: &Scope) -> Vec<String> {
+    let reach = Reach::Customer(own.clone());
+    let page = PageRequest::default();
+    let shown = |value: &dyn std::fmt::Debug| format!("{value:?}");
+    let some = |text: String| if text == "None" || text.contains("items: []") { String::new() } else { text };
+    vec![
+        some(shown(&store.resource(&reach, ResourceKind::Secret, "c/KEY").await.expect("reads"))),
+        some(shown(&store.resources(&reach, ResourceKind::Secret, &page).await.expect("reads"))),
+        some(shown(&store.events(&reach, &EventFilter::default(), &page).await.expect("reads"))),
+        some(shown(&store.event(&reach, &event_id()).await.expect("reads"))),
+        some(shown(&store.executions(&reach, &ExecutionFilter::default(), &page).await.expect("reads"))),
+        some(shown(&store.execution(&reach, ID).await.expect("reads"))),
+        some(shown(&store.replay_source(&reach, ID).await.expect("reads"))),
+        some(shown(&store.dead_letters(&reach, None, None, &page).await.expect("reads"))),
+        some(shown(&store.dead_letter(&reach, ID).await.expect("reads"))),
+        some(shown(&store.recall(&reach, "k").await.expect("reads"))),
+    ]
+}
+
+async fn reads_nothing(store: &dyn Store, stranger: &Reach) {
+    let page = PageRequest::default();
+    let kind = ResourceKind::Secret;
+    assert_eq!(store.resource(stranger, kind, "c/KEY").await.expect("reads"), None);
+    assert!(store.resources(stranger, kind, &page).await.expect("reads").items.iter().all(|row| row.id != "c/KEY"));
+    assert!(store.events(stranger, &EventFilter::default(), &page).await.expect("reads").items.is_empty());
+    assert_eq!(store.event(stranger, &event_id()).await.expect("reads"), None);
+    assert!(store.executions(stranger, &ExecutionFilter::default(), &page).await.expect("reads").items.is_empty());
+    assert_eq!(store.execution(stranger, ID).await.expect("reads"), None);
+    assert_eq!(store.replay_source(stranger, ID).await.expect("reads"), None);
+    assert!(store.dead_letters(stranger, None, None, &page).await.expect("reads").items.is_empty());
+    assert_eq!(store.dead_letter(stranger, ID).await.expect("reads"), None);
+    assert!(store.recall(stranger, "k").await.expect("reads").is_none_or(|found| found.body != "own"));
+}
+
+/// What a stranger may write stays its own, even under the same names.
+async fn writes_nothing(store: &dyn Store, stranger: &Reach, own: &Scope) {
+    let write = |body: Option<&str>| ResourceWrite {
+        kind: ResourceKind::Secret,
+        customer: stranger.customer().cloned(),
+        id: "c/KEY".to_owned(),
+        body: body.map(str::to_owned),
+        expect: Expect::Any,
+    };
+    let written = store.write(stranger.account(), vec![write(Some("\"theirs\""))]).await;
+    // Within the account it is there already and another customer's; in another account it is another row.
+    assert_eq!(written.is_ok(), *stranger.account() != own.account, "{written:?}");
+    if written.is_ok() {
+        store.write(stranger.account(), vec![write(None)]).await.expect("deletes its own");
+    }
+    store.remember(stranger, "k", answer("theirs")).await.expect("remembers");
+}
+
+/// The methods that serve no customer show and change everybody's rows alike.
+async fn serves_the_node(store: &dyn Store, own: &Scope, before: &[String]) {
+    assert!(!store.changes(0, 100).await.expect("reads").is_empty());
+    let position = store.position(0).await.expect("reads");
+    assert_eq!(position.next, 1);
+    let mut rows = batch(1, 2);
+    let theirs = scope("b", "c");
+    rows.events = vec![event(&theirs, 2)];
+    rows.executions = vec![execution(&theirs, 2)];
+    store.project(rows).await.expect("projects");
+    assert_eq!(seen_by_owner(store, own).await, before, "rows of another account are not shown");
+    store.prune(Timestamp(0), 10).await.expect("prunes");
+    assert_eq!(seen_by_owner(store, own).await, before, "nothing is that old");
+    store.reset_activity().await.expect("resets");
+    store.close().await;
+}
+
+#[async_trait]
+impl Store for Witness {
+    async fn write(&self, account: &AccountId, writes: Vec<ResourceWrite>) -> StoreResult<Vec<ResourceRow>> {
+        self.saw(Method::Write).write(account, writes).await
+    }
+    async fn resource(&self, reach: &Reach, kind: ResourceKind, id: &str) -> StoreResult<Option<ResourceRow>> {
+        self.saw(Method::Resource).resource(reach, kind, id).await
+    }
+    async fn resources(&self, reach: &Reach, kind: ResourceKind, page: &PageRequest) -> StoreResult<Page<ResourceRow>> {
+        self.saw(Method::Resources).resources(reach, kind, page).await
+    }
+    async fn changes(&self, after: u64, limit: u32) -> StoreResult<Vec<ResourceRow>> {
+        self.saw(Method::Changes).changes(after, limit).await
+    }
+    async fn events(&self, reach: &Reach, filter: &EventFilter, page: &PageRequest) -> StoreResult<Page<EventView>> {
+        self.saw(Method::Events).events(reach, filter, page).await
+    }
+    async fn event(&self, reach: &Reach, id: &EventId) -> StoreResult<Option<EventView>> {
+        self.saw(Method::Event).event(reach, id).await
+    }
+    async fn executions(
+        &self,
+        reach: &Reach,
+        filter: &ExecutionFilter,
+        page: &PageRequest,
+    ) -> StoreResult<Page<ExecutionView>> {
+        self.saw(Method::Executions).executions(reach, filter, page).await
+    }
+    async fn execution(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ExecutionView>> {
+        self.saw(Method::Execution).execution(reach, id).await
+    }
+    async fn replay_source(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ReplaySource>> {
+        self.saw(Method::ReplaySource).replay_source(reach, id).await
+    }
+    async fn dead_letters(
+        &self,
+        reach: &Reach,
+        status: Option<DeadLetterStatus>,
+        workflow: Option<&str>,
+        page: &PageRequest,
+    ) -> StoreResult<Page<DeadLetterView>> {
+        self.saw(Method::DeadLetters).dead_letters(reach, status, workflow, page).await
+    }
+    async fn dead_letter(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<DeadLetterView>> {
+        self.saw(Method::DeadLetter).dead_letter(reach, id).await
+    }
+    async fn remember(
+        &self,
+        reach: &Reach,
+        key: &str,
+        answer: RememberedAnswer,
+    ) -> StoreResult<Option<RememberedAnswer>> {
+        self.saw(Method::Remember).remember(reach, key, answer).await
+    }
+    async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>> {
+        self.saw(Method::Recall).recall(reach, key).await
+    }
+    async fn position(&self, partition: u32) -> StoreResult<Position> {
+        self.saw(Method::Position).position(partition).await
+    }
+    async fn project(&self, batch: ProjectionBatch) -> StoreResult<()> {
+        self.saw(Method::Project).project(batch).await
+    }
+    async fn prune(&self, before: Timestamp, rows_max: u32) -> StoreResult<u64> {
+        self.saw(Method::Prune).prune(before, rows_max).await
+    }
+    async fn reset_activity(&self) -> StoreResult<()> {
+        self.saw(Method::ResetActivity).reset_activity().await
+    }
+    async fn close(&self) {
+        self.saw(Method::Close).close().await;
+    }
+}

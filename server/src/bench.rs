@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use serde_json::json;
 
+mod cluster;
 mod fairness;
 mod limits;
 mod load;
@@ -50,6 +51,8 @@ pub(crate) enum Part {
     Sink(sink::Sink),
     /// Answer 202 and do nothing: the limit of HTTP
     Bare,
+    /// Measure three nodes on a fresh Kafka and PostgreSQL; make bench-cluster starts them
+    Cluster(Box<cluster::ClusterBench>),
 }
 
 impl Part {
@@ -58,6 +61,7 @@ impl Part {
             Part::Load(load) => load.run().await,
             Part::Sink(sink) => sink.run().await,
             Part::Bare => limits::serve_bare().await,
+            Part::Cluster(bench) => bench.run().await,
         }
     }
 }

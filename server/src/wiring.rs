@@ -31,7 +31,7 @@ mod answers;
 mod backends;
 mod upkeep;
 
-pub(crate) use backends::{Found, examine, open_log, open_store};
+pub(crate) use backends::{Found, examine, kafka_options, open_log, open_store};
 
 /// Changes that wait for the API's numbering.
 const CHANGES_QUEUE_MAX: usize = 8_192;
@@ -72,7 +72,10 @@ impl Node {
             StoreBackend::Sqlite(_) => Some(ensure_key(store.as_ref(), config).await?),
             StoreBackend::Postgres(_) => None,
         };
-        let (catalog, feed) = CatalogFeed::start(store.clone(), FeedOptions::default()).await?;
+        // A lone node has its store at hand; one of a cell starts from what it knew while PostgreSQL is away.
+        let last_known = access_key.is_none().then(|| config.data.join("catalog.json"));
+        let options = FeedOptions { last_known, ..FeedOptions::default() };
+        let (catalog, feed) = CatalogFeed::start(store.clone(), options).await?;
         let stopping = CancellationToken::new();
         let (activity, _) = broadcast::channel(CHANGES_QUEUE_MAX);
 

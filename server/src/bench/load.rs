@@ -32,6 +32,9 @@ pub(crate) struct Load {
     /// Events a second; 0: as fast as they land
     #[arg(long, default_value_t = 0)]
     rate: u64,
+    /// Events in one request to /v1/events, with the key in FASTN_ACCESS_KEY; 0: webhooks, one a request
+    #[arg(long, default_value_t = 0)]
+    batch: u64,
 }
 
 /// What the generator saw.
@@ -64,6 +67,9 @@ impl Air {
 
 impl Load {
     pub(super) async fn run(self) -> anyhow::Result<()> {
+        if self.batch > 0 {
+            return self.batches().await;
+        }
         let air = Arc::new(Air::default());
         let places = Arc::new(Semaphore::new(self.in_air));
         if !self.sink.is_empty() {
@@ -104,6 +110,48 @@ impl Load {
             latencies.get(index.min(latencies.len().saturating_sub(1))).map_or(0.0, |us| *us as f64 / 1_000.0)
         };
         println!("{}", serde_json::to_string(&Sent { seconds, p50_ms: at(0.5), p99_ms: at(0.99) })?);
+        Ok(())
+    }
+}
+
+impl Load {
+    /// Sends batches, each sender one at a time for a customer of its own, and counts an event once its batch is answered.
+    async fn batches(self) -> anyhow::Result<()> {
+        let key = std::env::var("FASTN_ACCESS_KEY").context("FASTN_ACCESS_KEY holds no key")?;
+        let data = std::str::from_utf8(PAYLOAD).context("the payload is text")?;
+        let event = format!("{{\"type\":\"bench.stored\",\"data\":{data}}}");
+        let body = format!("[{}]", vec![event; self.batch as usize].join(","));
+        let request = format!(
+            "POST /v1/events HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\nx-fastn-access-key: {key}\r\n\
+             content-length: {}\r\n",
+            body.len()
+        );
+        let (head, body) = (Arc::new(request), Arc::new(body));
+        let left = Arc::new(std::sync::atomic::AtomicU64::new(self.count / self.batch));
+        let began = Instant::now();
+        let mut senders = Vec::new();
+        for at in 0..self.in_air {
+            let request = format!("{head}x-fastn-account-tenant-id: cus_bench_{at}\r\n\r\n{body}").into_bytes();
+            let (left, server) = (Arc::clone(&left), self.server.clone());
+            senders.push(tokio::spawn(async move {
+                let mut wire = Wire::connect(&server).await?;
+                let take = |left: u64| left.checked_sub(1);
+                let order = std::sync::atomic::Ordering::Relaxed;
+                while left.fetch_update(order, order, take).is_ok() {
+                    wire.write(&request).await?;
+                    let answer = wire.read().await?.context("the server closed the connection")?;
+                    if !answer.first_line.contains(" 202 ") {
+                        bail!("the server answered {}: {}", answer.first_line, String::from_utf8_lossy(&answer.body));
+                    }
+                }
+                anyhow::Ok(())
+            }));
+        }
+        for sender in senders {
+            sender.await??;
+        }
+        let sent = Sent { seconds: began.elapsed().as_secs_f64(), ..Sent::default() };
+        println!("{}", serde_json::to_string(&sent)?);
         Ok(())
     }
 }
@@ -173,14 +221,27 @@ impl Sender {
 /// Runs a generator as a process of its own. The bound of its time is the caller's.
 pub(super) async fn run_child(server: &str, sink: &str, count: u64, in_air: usize, rate: u64) -> anyhow::Result<Sent> {
     let (count, in_air, rate) = (count.to_string(), in_air.to_string(), rate.to_string());
-    let output = Command::new(super::this_binary()?)
-        .args(["bench", "load", "--server", server, "--sink", sink])
-        .args(["--count", &count, "--in-air", &in_air, "--rate", &rate])
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .context("run the load generator")?;
+    let mut command = Command::new(super::this_binary()?);
+    command.args(["bench", "load", "--server", server, "--sink", sink]);
+    command.args(["--count", &count, "--in-air", &in_air, "--rate", &rate]);
+    sent(command).await
+}
+
+/// Senders of batches: customers `cus_bench_0` and so on, so that every partition has some.
+pub(super) const BATCH_SENDERS: usize = 32;
+
+/// Runs one that sends `count` events in batches.
+pub(super) async fn run_batches(server: &str, key: &str, count: u64, batch: u64) -> anyhow::Result<Sent> {
+    let (count, batch, senders) = (count.to_string(), batch.to_string(), BATCH_SENDERS.to_string());
+    let mut command = Command::new(super::this_binary()?);
+    command.env("FASTN_ACCESS_KEY", key).args(["bench", "load", "--server", server]);
+    command.args(["--count", &count, "--in-air", &senders, "--batch", &batch]);
+    sent(command).await
+}
+
+async fn sent(mut command: Command) -> anyhow::Result<Sent> {
+    let output =
+        command.stderr(Stdio::inherit()).kill_on_drop(true).output().await.context("run the load generator")?;
     if !output.status.success() {
         bail!("the load generator failed");
     }

@@ -10,7 +10,7 @@ use fastn_sdk::contract::resource::{Customer, Trigger, Workflow};
 use serde_json::json;
 use tokio::process::{Child, Command};
 
-const ACCOUNT: &str = "acc_bench";
+pub(super) const ACCOUNT: &str = "acc_bench";
 const READY: Duration = Duration::from_secs(120);
 
 /// A running server.
@@ -40,19 +40,7 @@ impl Server {
     }
 
     async fn configure(&self, source: &str, concurrency: u32) -> anyhow::Result<()> {
-        let fastn = self.client()?;
-        let customer: Customer = serde_json::from_value(json!({"id": "cus_bench", "concurrency": concurrency}))?;
-        fastn.put_customer(&customer).await?;
-        let workflow: Workflow = serde_json::from_value(json!({"id": "bench", "tier": "long"}))?;
-        fastn.put_workflow(&workflow).await?;
-        fastn.publish("bench", &PublishVersion { source: source.to_owned(), file: None }).await?;
-        let trigger: Trigger = serde_json::from_value(json!({
-            "id": "bench", "customer": "cus_bench",
-            "source": {"type": "webhook", "verification": {"scheme": "public"}},
-            "routes": [{"workflow": "bench"}],
-        }))?;
-        fastn.put_trigger(&trigger).await?;
-        Ok(())
+        configure(&self.client()?, source, concurrency).await
     }
 
     /// Starts it again on the same directory.
@@ -108,11 +96,7 @@ impl Server {
 
     /// The sum over all labels.
     async fn metric(&self, name: &str) -> anyhow::Result<f64> {
-        let (_, body) = get(&self.url, "/metrics").await?;
-        let of_name =
-            |line: &&str| line.starts_with(name) && matches!(line.as_bytes().get(name.len()), Some(b' ' | b'{'));
-        let values = body.lines().filter(of_name).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        Ok(values.sum())
+        metric(&self.url, name).await
     }
 
     /// `kill -9`.
@@ -123,6 +107,22 @@ impl Server {
     pub(super) async fn stop(&mut self) -> anyhow::Result<()> {
         self.kill().await
     }
+}
+
+/// Makes the customer, the workflow `source` and the webhook of the bench.
+pub(super) async fn configure(fastn: &Fastn, source: &str, concurrency: u32) -> anyhow::Result<()> {
+    let customer: Customer = serde_json::from_value(json!({"id": "cus_bench", "concurrency": concurrency}))?;
+    fastn.put_customer(&customer).await?;
+    let workflow: Workflow = serde_json::from_value(json!({"id": "bench", "tier": "long"}))?;
+    fastn.put_workflow(&workflow).await?;
+    fastn.publish("bench", &PublishVersion { source: source.to_owned(), file: None }).await?;
+    let trigger: Trigger = serde_json::from_value(json!({
+        "id": "bench", "customer": "cus_bench",
+        "source": {"type": "webhook", "verification": {"scheme": "public"}},
+        "routes": [{"workflow": "bench"}],
+    }))?;
+    fastn.put_trigger(&trigger).await?;
+    Ok(())
 }
 
 fn spawn(data: &std::path::Path, address: &str) -> anyhow::Result<Child> {
@@ -136,8 +136,16 @@ fn spawn(data: &std::path::Path, address: &str) -> anyhow::Result<Child> {
         .context("start the server")
 }
 
+/// The sum of a metric over all its labels.
+pub(super) async fn metric(url: &str, name: &str) -> anyhow::Result<f64> {
+    let (_, body) = get(url, "/metrics").await?;
+    let of_name = |line: &&str| line.starts_with(name) && matches!(line.as_bytes().get(name.len()), Some(b' ' | b'{'));
+    let values = body.lines().filter(of_name).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
+    Ok(values.sum())
+}
+
 /// A GET without a client of its own.
-async fn get(url: &str, path: &str) -> anyhow::Result<(u16, String)> {
+pub(super) async fn get(url: &str, path: &str) -> anyhow::Result<(u16, String)> {
     let mut wire = super::wire::Wire::connect(url).await?;
     wire.write(format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n").as_bytes()).await?;
     let message = wire.read().await?.context("no answer")?;

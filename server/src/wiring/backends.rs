@@ -68,7 +68,7 @@ async fn schema_registry(config: &ServeConfig) -> anyhow::Result<Option<Registry
 }
 
 /// What the configuration says of Kafka.
-fn kafka_options(config: &ServeConfig, brokers: String) -> anyhow::Result<KafkaOptions> {
+pub(crate) fn kafka_options(config: &ServeConfig, brokers: String) -> anyhow::Result<KafkaOptions> {
     let KafkaSettings { replication, min_insync, prefix, tls, tls_ca, tls_certificate, tls_key, .. } = &config.kafka;
     let KafkaSettings { sasl_mechanism, sasl_user, sasl_password, .. } = &config.kafka;
     let defaults = KafkaOptions::default();

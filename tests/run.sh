@@ -36,4 +36,7 @@ sh tests/types/check.sh
 step "the API against its own document"
 tests/api/check.sh
 
+step "the topics, as consumers in Python and Node read them"
+tests/consumers/check.sh
+
 step "all tests passed"

@@ -18,6 +18,7 @@
 
 mod admin;
 mod client;
+mod clocks;
 mod cursor;
 mod doctor;
 mod failure;

@@ -18,6 +18,7 @@
 
 mod admin;
 mod client;
+mod clocks;
 mod cursor;
 mod doctor;
 mod failure;
@@ -104,8 +105,8 @@ impl KafkaLog {
             failure::error(LogErrorKind::Io, Outcome::NotDone, "open the log on", options.brokers.clone(), message)
         };
         let admin = Arc::new(Admin::new(&options).map_err(|error| unusable(error.to_string()))?);
-        let findings =
-            block_on(topics::prepare(&admin, &options)).map_err(|error| unusable(with_trouble(&admin, &error)))?;
+        let findings = block_on(topics::prepare(&admin, &options))
+            .map_err(|error| unusable(doctor::trouble(&options).unwrap_or(error.to_string())))?;
         let (errors, warnings): (Vec<_>, Vec<_>) =
             findings.into_iter().partition(|finding| finding.severity == Severity::Error);
         warnings.iter().for_each(|finding| observe::kafka_finding(&finding.to_string()));
@@ -134,14 +135,6 @@ impl KafkaLog {
     /// too old, topics that are missing or made differently, copies that are away, clocks that differ. Empty: all is well.
     pub async fn examine(options: KafkaOptions) -> Vec<Finding> {
         doctor::examine(options).await
-    }
-}
-
-/// An error of connections says more than that nobody answered.
-fn with_trouble(admin: &Admin, error: &LogError) -> String {
-    match admin.troubles().pop() {
-        Some((_, reason)) => format!("{}; the last trouble was: {reason}", error.message),
-        None => error.message.clone(),
     }
 }
 

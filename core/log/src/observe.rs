@@ -1,12 +1,17 @@
 //! What the log tells its operators: metrics and log lines, one function a thing that happens.
 //!
-//! Metrics (`topic`, offsets and customers are no labels):
+//! Metrics (offsets and customers are no labels):
 //! - `fastn_log_append_seconds`: from the call to the durable answer
 //! - `fastn_log_commit_seconds`: writing and syncing one group commit
 //! - `fastn_log_commit_records`, `fastn_log_commit_bytes`: what one group commit holds
 //! - `fastn_log_queue_bytes`, `fastn_log_disk_bytes`: now
 //! - `fastn_log_errors_total{kind}`
 //! - `fastn_registry_lookups_total{outcome}`: schemas of other versions, `found` or `failed`
+//!
+//! On Kafka there are no commits and disk bytes of ours, and beside the others:
+//! - `fastn_log_lag_records{topic, partition}`: records of a followed partition that no reader of this process has taken
+//! - `fastn_log_producers_replaced_total{lane}`: producers given up because acknowledgements did not come
+//! - `fastn_log_clock_skew_seconds`: how far the brokers' clock is ahead of ours
 
 use std::path::Path;
 use std::time::Instant;
@@ -212,4 +217,12 @@ pub(crate) fn lookup_failed(id: u32, reason: &dyn std::fmt::Display) {
 /// What was learned could not be kept.
 pub(crate) fn ids_not_kept(path: &Path, error: &std::io::Error) {
     tracing::warn!(path = %path.display(), %error, "could not keep the registry's ids in {}: {error}", path.display());
+}
+
+/// Our clock and the brokers', compared.
+pub(crate) fn clock_skew(skew_ms: i64, tell: bool) {
+    gauge!("fastn_log_clock_skew_seconds").set(skew_ms as f64 / 1_000.0);
+    if tell {
+        tracing::warn!(skew_ms, "the brokers' clock differs from ours by {skew_ms} ms; set both by NTP");
+    }
 }

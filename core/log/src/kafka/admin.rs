@@ -17,19 +17,12 @@ use crate::seam::Offset;
 /// See the head comment.
 pub(crate) struct Admin {
     client: AdminClient<Context>,
-    context: Context,
 }
 
 impl Admin {
     pub(crate) fn new(options: &KafkaOptions) -> KafkaResult<Self> {
-        let context = Context::default();
-        let client = AdminClient::from_config_and_context(&client::base(options), context.clone())?;
-        Ok(Self { client, context })
-    }
-
-    /// The newest errors of connections.
-    pub(crate) fn troubles(&self) -> Vec<(RDKafkaErrorCode, String)> {
-        self.context.troubles()
+        let client = AdminClient::from_config_and_context(&client::base(options), Context::default())?;
+        Ok(Self { client })
     }
 
     /// The first readable offset of a partition and one past the last. Blocks.

@@ -1,7 +1,7 @@
 //! What is wrong with a cluster, in words, without changing anything in it.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rdkafka::admin::ResourceSpecifier;
 use rdkafka::config::FromClientConfigAndContext;
@@ -21,6 +21,8 @@ use crate::seam::Topic;
 const SKEW_MAX: Duration = Duration::from_secs(2);
 /// How long the newest record of a partition may take to arrive.
 const NEWEST_WAIT: Duration = Duration::from_secs(2);
+/// How long a connection is watched for what is wrong with it.
+const TROUBLE_WAIT: Duration = Duration::from_secs(2);
 /// The oldest version that has all that the log uses (static members are from 2.3).
 const VERSION_MIN: (u32, u32) = (2, 3);
 
@@ -37,8 +39,13 @@ pub(crate) async fn examine(options: KafkaOptions) -> Vec<Finding> {
     });
     let brokers = match answer.await {
         Ok(Ok(brokers)) => brokers,
-        Ok(Err(error)) => return vec![unreachable(&options, &admin, &failure::in_words(&error))],
-        Err(panic) => return vec![unreachable(&options, &admin, &panic.to_string())],
+        Ok(Err(error)) => {
+            let otherwise = failure::in_words(&error);
+            let told = Arc::clone(&options);
+            let what = tokio::task::spawn_blocking(move || trouble(&told)).await.ok().flatten();
+            return vec![Finding::error(&options.brokers, what.unwrap_or(otherwise))];
+        }
+        Err(panic) => return vec![Finding::error(&options.brokers, panic.to_string())],
     };
     let mut findings = Vec::new();
     if brokers.len() < usize::from(options.replication) {
@@ -58,27 +65,39 @@ pub(crate) async fn examine(options: KafkaOptions) -> Vec<Finding> {
     findings
 }
 
-/// Why nobody answers, as far as the connections tell.
-fn unreachable(options: &KafkaOptions, admin: &Admin, otherwise: &str) -> Finding {
-    let troubles = admin.troubles();
-    let refused = |code: &RDKafkaErrorCode| {
-        matches!(code, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed)
-    };
-    let told = |wanted: &dyn Fn(&RDKafkaErrorCode) -> bool| {
-        troubles.iter().rev().find(|(code, _)| wanted(code)).map(|(_, reason)| reason.clone())
-    };
-    let what = if let Some(reason) = told(&refused) {
-        format!("the brokers refused the user or password: {reason}")
-    } else if let Some(reason) = told(&|code| *code == RDKafkaErrorCode::SSL) {
-        format!("TLS does not come about; check the CA file, and whether this is the TLS listener: {reason}")
-    } else if let Some(reason) = told(&|code| *code == RDKafkaErrorCode::Resolve) {
-        format!("a broker's name does not resolve: {reason}")
-    } else if let Some(reason) = told(&|code| *code != RDKafkaErrorCode::AllBrokersDown) {
-        format!("no broker can be reached: {reason}")
-    } else {
-        otherwise.to_owned()
-    };
-    Finding::error(&options.brokers, what)
+/// Why nobody answers, as far as a connection tells. Blocks. An admin client keeps it to itself, so a consumer tries.
+pub(crate) fn trouble(options: &KafkaOptions) -> Option<String> {
+    let context = Context::default();
+    let consumer: BaseConsumer<Context> =
+        BaseConsumer::from_config_and_context(&client::base(options), context.clone()).ok()?;
+    // What it answers is known; this makes it connect.
+    let _ = consumer.fetch_metadata(None, TROUBLE_WAIT);
+    let began = Instant::now();
+    while began.elapsed() < TROUBLE_WAIT {
+        let _ = consumer.poll(Duration::from_millis(100));
+        let troubles = context.troubles();
+        let told = |wanted: &dyn Fn(&RDKafkaErrorCode) -> bool| {
+            troubles.iter().rev().find(|(code, _)| wanted(code)).map(|(_, reason)| reason.clone())
+        };
+        let refused = |code: &RDKafkaErrorCode| {
+            matches!(code, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SaslAuthenticationFailed)
+        };
+        if let Some(reason) = told(&refused) {
+            return Some(format!("the brokers refused the user or password: {reason}"));
+        }
+        if let Some(reason) = told(&|code| *code == RDKafkaErrorCode::Resolve) {
+            return Some(format!("a broker's name does not resolve: {reason}"));
+        }
+        if let Some(reason) = told(&|code| *code != RDKafkaErrorCode::AllBrokersDown) {
+            // A handshake that fails is reported like a connection that does.
+            let over = match options.security.tls {
+                Some(_) => " over TLS; check the CA file, and whether this is the TLS listener",
+                None => "",
+            };
+            return Some(format!("no broker can be reached{over}: {reason}"));
+        }
+    }
+    None
 }
 
 /// Brokers before 4.0 name the version that they speak among themselves; a client learns nothing better.

@@ -36,6 +36,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext, Pur
 use tokio::sync::oneshot;
 
 use crate::kafka::client::{self, Context};
+use crate::kafka::clocks::Clocks;
 use crate::kafka::failure;
 use crate::kafka::options::KafkaOptions;
 use crate::kafka::pending::Pending;
@@ -78,6 +79,7 @@ struct Ledger {
     failed: Mutex<Option<String>>,
     queued_bytes: Arc<AtomicUsize>,
     meters: Arc<Meters>,
+    clocks: Clocks,
 }
 
 /// Appends in the order in which they were made.
@@ -104,13 +106,16 @@ impl Ledger {
     }
 
     /// A record is durable.
-    fn delivered(&self, pending: &Pending, offset: u64) {
+    fn delivered(&self, pending: &Pending, offset: u64, stamped_ms: Option<i64>) {
         if !pending.delivered(offset) || self.waiting().appends.remove(&pending.id).is_none() {
             return;
         }
         self.queued_bytes.fetch_sub(pending.bytes, Ordering::AcqRel);
         pending.answer();
         observe::appended(&self.meters, pending.since);
+        if let Some(stamped_ms) = stamped_ms {
+            self.clocks.compare(stamped_ms, pending.since.elapsed());
+        }
     }
 
     fn fail(&self, reason: String) {
@@ -211,6 +216,7 @@ impl Lane {
             failed: Mutex::default(),
             queued_bytes: Arc::clone(&self.queued_bytes),
             meters: Arc::clone(&self.meters),
+            clocks: Clocks::default(),
         });
         let deliveries = Deliveries { ledger: Arc::clone(&ledger), context: Context::default() };
         let producer = BaseProducer::from_config_and_context(&client::producer(&self.options), deliveries)
@@ -315,7 +321,8 @@ impl ProducerContext for Deliveries {
         match result {
             Ok(message) => {
                 // An offset of -1 would be an acknowledgement without a place: there is none with acks=all.
-                self.ledger.delivered(&pending, u64::try_from(message.offset()).unwrap_or_default());
+                let offset = u64::try_from(message.offset()).unwrap_or_default();
+                self.ledger.delivered(&pending, offset, message.timestamp().to_millis());
             }
             Err((error, _)) => self.ledger.fail(error.to_string()),
         }

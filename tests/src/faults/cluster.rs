@@ -20,6 +20,8 @@ pub const PARTITIONS: u32 = 8;
 
 /// The access key of the account. It opens nothing but a cluster of this test.
 const ACCESS_KEY: &str = "fsk_test_the-key-of-a-cluster-that-a-test-breaks";
+/// The master key of the cell.
+const MASTER_KEY: &str = "dGhlIG1hc3RlciBrZXkgb2YgYSB0ZXN0J3MgY2VsbCE=";
 /// The password of both roles in PostgreSQL.
 const PASSWORD: &str = "only-for-tests";
 
@@ -96,7 +98,7 @@ impl Cluster {
         std::fs::create_dir_all(&folder)?;
         let services = Services::own(folder.join("services"));
         let namespace = plan.cut_off.map(|_| Namespace::create()).transpose()?;
-        let mut cluster = Self { folder, services, back_ends: None, nodes: BTreeMap::new(), keep: false, namespace };
+        let mut cluster = Self { folder, services, back_ends: None, nodes: BTreeMap::new(), keep: true, namespace };
         if plan.nodes.iter().any(|(_, roles)| !roles.is_empty()) {
             cluster.start_back_ends(plan)?;
         }
@@ -124,9 +126,8 @@ impl Cluster {
         let role = |role: &str| format!("postgres://{role}:{PASSWORD}@{place}");
         let back_ends = BackEnds { kafka, application: role("fastn_app"), projector: role("fastn_projector") };
         let log = format!("kafka://{}", back_ends.kafka);
-        let places = ["--account", ACCOUNT, "--log", &log, "--store", &back_ends.application];
+        let places = ["--roles", "api", "--account", ACCOUNT, "--log", &log, "--store", &back_ends.application];
         self.fastn(&[&["access-keys", "create", "--given"], &places[..]].concat())?;
-        std::fs::write(self.folder.join("master.key"), [7; 32])?;
         self.back_ends = Some(back_ends);
         Ok(())
     }
@@ -198,7 +199,7 @@ impl Cluster {
             let seen = if node.inside { back_ends.seen_from_inside() } else { back_ends.clone() };
             command.args(["--node", name, "--roles", node.roles, "--internal-listen", &node.internal]);
             command.args(["--log", &format!("kafka://{}", seen.kafka), "--store", &seen.application]);
-            command.args(["--store-projector", &seen.projector, "--master-key"]).arg(self.folder.join("master.key"));
+            command.args(["--store-projector", &seen.projector]).env("FASTN_MASTER_KEY", MASTER_KEY);
         }
         Ok(command)
     }
@@ -210,7 +211,8 @@ impl Cluster {
         let probe = client(&node.url, "none")?;
         while !probe.health().await.is_ok_and(|health| health.status == "ok") {
             if let Some(status) = node.child.as_mut().and_then(|child| child.try_wait().transpose()).transpose()? {
-                bail!("node {name} ended at its start: {status}; see {}", output.display());
+                let told = std::fs::read_to_string(&output)?;
+                bail!("node {name} ended at its start: {status}; {}", told.lines().last().unwrap_or_default());
             }
             ensure!(began.elapsed() < DEADLINE, "node {name} is not ready in time; see {}", output.display());
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -305,9 +307,9 @@ impl Cluster {
         Ok(std::fs::read_to_string(path)?.trim().to_owned())
     }
 
-    /// Leaves the folder with the output of the nodes for a look.
-    pub fn keep(&mut self) {
-        self.keep = true;
+    /// All is well: the folder with the output of the nodes goes too.
+    pub fn forget(&mut self) {
+        self.keep = std::env::var_os("FASTN_KEEP").is_some();
     }
 
     /// The folder with the output of every node.
@@ -339,7 +341,7 @@ impl Drop for Cluster {
                 let _told_on_stderr = self.services.try_run(script, &["stop", "--wipe"]);
             }
         }
-        if self.keep || std::thread::panicking() || std::env::var_os("FASTN_KEEP").is_some() {
+        if self.keep {
             eprintln!("the output of the nodes is kept in {}", self.folder.display());
         } else {
             let _nothing_to_do_about_it = std::fs::remove_dir_all(&self.folder);

@@ -133,8 +133,8 @@ impl Rig {
         let shown = wait_for_all(&self.cluster, &self.customers, &accepted).await?;
         let report = Report::judge(&self.name, (began, ended), &accepted, &self.sink.calls(), &shown, &self.zombies);
         println!("{report}");
-        if !report.holds() {
-            self.cluster.keep();
+        if report.holds() {
+            self.cluster.forget();
         }
         Ok(report)
     }

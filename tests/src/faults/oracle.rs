@@ -25,7 +25,12 @@ pub struct Shown {
     pub executions: usize,
     /// Those that completed.
     pub completed: usize,
+    /// The steps of all its executions.
+    pub steps: usize,
 }
+
+/// Steps of an execution of [`workflow`].
+const STEPS: usize = 2;
 
 /// The outcome of one run.
 #[derive(Clone, Debug)]
@@ -42,6 +47,8 @@ pub struct Report {
     pub admitted_twice: Vec<String>,
     /// Events of which a call was made again after a later one carried its result, or made with another body.
     pub computed_again: Vec<String>,
+    /// Completed events of which Activity shows a step too many or too few.
+    pub shown_wrong: Vec<String>,
     /// Calls of a zombie that were made after somebody else had taken over; each had the key of the other's call.
     pub late_calls: usize,
     /// Longest time in which no call of some partition arrived although its events were accepted.
@@ -71,6 +78,9 @@ impl Report {
             if seen.completed == 0 || !ended {
                 report.lost.push(id.clone());
             }
+            if seen.completed > 0 && seen.steps != STEPS * seen.executions {
+                report.shown_wrong.push(id.clone());
+            }
             if seen.executions > 1 || keys(stages, false) > 1 || keys(stages, true) > 1 {
                 report.admitted_twice.push(id.clone());
             }
@@ -93,6 +103,7 @@ impl Report {
             lost: Vec::new(),
             admitted_twice: Vec::new(),
             computed_again: Vec::new(),
+            shown_wrong: Vec::new(),
             late_calls: 0,
             stall: Duration::ZERO,
             stall_partition: 0,
@@ -101,7 +112,10 @@ impl Report {
 
     /// Whether all zeros are zero.
     pub fn holds(&self) -> bool {
-        self.lost.is_empty() && self.admitted_twice.is_empty() && self.computed_again.is_empty()
+        self.lost.is_empty()
+            && self.admitted_twice.is_empty()
+            && self.computed_again.is_empty()
+            && self.shown_wrong.is_empty()
     }
 }
 
@@ -109,19 +123,25 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: accepted {}, completed {}, lost {}, admitted twice {}, computed again after seen {}, late calls of a \
-             zombie {}, longest stall {:.1} s (partition {})",
+            "{}: accepted {}, completed {}, lost {}, admitted twice {}, computed again after seen {}, steps \
+             shown wrong {}, late calls of a zombie {}, longest stall {:.1} s (partition {})",
             self.name,
             self.accepted,
             self.completed,
             self.lost.len(),
             self.admitted_twice.len(),
             self.computed_again.len(),
+            self.shown_wrong.len(),
             self.late_calls,
             self.stall.as_secs_f64(),
             self.stall_partition,
         )?;
-        for (what, events) in [("lost", &self.lost), ("twice", &self.admitted_twice), ("again", &self.computed_again)] {
+        for (what, events) in [
+            ("lost", &self.lost),
+            ("twice", &self.admitted_twice),
+            ("again", &self.computed_again),
+            ("shown wrong", &self.shown_wrong),
+        ] {
             for event in events.iter().take(5) {
                 write!(f, "\n  {what}: {event}")?;
             }
@@ -232,7 +252,7 @@ mod tests {
     fn the_oracle_sees_what_is_wrong() {
         let began = Instant::now();
         let at = |second: u64| began + Duration::from_secs(second);
-        let good = Shown { executions: 1, completed: 1 };
+        let good = Shown { executions: 1, completed: 1, steps: STEPS };
         let run = |calls: &[Call], zombies: &[Zombie]| judge(calls, good, zombies, began);
         let first = |from, when| call("/first/a-1", "k1", "a-1", from, at(when));
         let second = |body: &str, when| call("/second/a-1", "k2", body, 1, at(when));
@@ -242,7 +262,9 @@ mod tests {
         assert_eq!((fine.stall, fine.stall_partition), (Duration::from_secs(6), 3));
         assert_eq!(run(&[first(1, 1)], &[]).lost.len(), 1);
         assert_eq!(judge(&[first(1, 1), second("7", 2)], Shown::default(), &[], began).lost.len(), 1);
-        let two = Shown { executions: 2, completed: 2 };
+        let doubled = Shown { steps: 3, ..good };
+        assert_eq!(judge(&[first(1, 1), second("7", 2)], doubled, &[], began).shown_wrong.len(), 1);
+        let two = Shown { executions: 2, completed: 2, steps: 4 };
         assert_eq!(judge(&[first(1, 1), second("7", 2)], two, &[], began).admitted_twice.len(), 1);
         let other_key = call("/first/a-1", "k9", "a-1", 1, at(2));
         assert_eq!(run(&[first(1, 1), other_key, second("7", 3)], &[]).admitted_twice.len(), 1);

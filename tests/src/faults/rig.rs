@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use fastn_sdk::Fastn;
 use fastn_sdk::contract::activity::ExecutionStatus;
 use serde_json::json;
 
@@ -148,18 +149,30 @@ async fn wait_for_all(
     let client = cluster.client("api")?;
     let began = Instant::now();
     loop {
-        let mut shown: HashMap<String, Shown> = HashMap::new();
-        for customer in customers {
-            for execution in client.customer(&customer.id).executions().take(1_000_000).await? {
-                let seen = shown.entry(execution.event_id).or_default();
-                seen.executions += 1;
-                seen.completed += usize::from(execution.status == ExecutionStatus::Completed);
-            }
-        }
+        let shown = match shown(&client, customers).await {
+            Ok(shown) => shown,
+            Err(error) if began.elapsed() > SETTLE_MAX => return Err(error),
+            // The database may be busy with what it missed.
+            Err(_) => HashMap::new(),
+        };
         let missing = accepted.keys().filter(|id| shown.get(*id).is_none_or(|seen| seen.completed == 0)).count();
         if missing == 0 || began.elapsed() > SETTLE_MAX {
             return Ok(shown);
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+}
+
+/// What Activity shows now.
+async fn shown(client: &Fastn, customers: &[LoadCustomer]) -> anyhow::Result<HashMap<String, Shown>> {
+    let mut shown: HashMap<String, Shown> = HashMap::new();
+    for customer in customers {
+        for execution in client.customer(&customer.id).executions().take(1_000_000).await? {
+            let seen = shown.entry(execution.event_id).or_default();
+            seen.executions += 1;
+            seen.steps += execution.step_count as usize;
+            seen.completed += usize::from(execution.status == ExecutionStatus::Completed);
+        }
+    }
+    Ok(shown)
 }

@@ -35,12 +35,27 @@ pub(crate) use backends::{Found, examine, kafka_options, open_log, open_store};
 
 /// Changes that wait for the API's numbering.
 const CHANGES_QUEUE_MAX: usize = 8_192;
+/// How long a node of a cluster still takes what comes, after it has said that it is not ready: whoever shares out the
+/// traffic looks every second or so. A lone node has nobody to send it to.
+const LEAVING: std::time::Duration = std::time::Duration::from_secs(1);
+/// Longest wait for requests under way, and for the projector.
+const DRAIN: std::time::Duration = std::time::Duration::from_secs(10);
 /// How often samples of histograms are folded into their buckets.
 const FOLD_EVERY: std::time::Duration = std::time::Duration::from_secs(5);
 /// Upper ends of the buckets of durations: from a turn of a sandbox to a slow endpoint.
 const SECONDS_BUCKETS: &[f64] = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
+
+/// The steps in which a node stops.
+struct Stopping {
+    /// It is not ready any more, and still takes requests for so long.
+    leaving: (CancellationToken, std::time::Duration),
+    /// It takes no new requests.
+    closed: CancellationToken,
+    /// No caller waits for an answer of another node any more.
+    answered: CancellationToken,
+}
 
 /// A node: log, store, roles and server, running.
 pub(crate) struct Node {
@@ -51,7 +66,7 @@ pub(crate) struct Node {
     log: Arc<dyn Log>,
     store: Arc<dyn Store>,
     activity: broadcast::Sender<Arc<ActivityChange>>,
-    stopping: CancellationToken,
+    stopping: Stopping,
     server: JoinHandle<std::io::Result<()>>,
     roles: Roles,
     trimmer: Option<JoinHandle<()>>,
@@ -76,7 +91,12 @@ impl Node {
         let last_known = access_key.is_none().then(|| config.data.join("catalog.json"));
         let options = FeedOptions { last_known, ..FeedOptions::default() };
         let (catalog, feed) = CatalogFeed::start(store.clone(), options).await?;
-        let stopping = CancellationToken::new();
+        let alone = matches!(config.store_backend()?, StoreBackend::Sqlite(_));
+        let stopping = Stopping {
+            leaving: (CancellationToken::new(), if alone { std::time::Duration::ZERO } else { LEAVING }),
+            closed: CancellationToken::new(),
+            answered: CancellationToken::new(),
+        };
         let (activity, _) = broadcast::channel(CHANGES_QUEUE_MAX);
 
         let listener = listen(config.listen).await?;
@@ -88,7 +108,7 @@ impl Node {
         let internal = apart.as_ref().map_or(Ok(address), TcpListener::local_addr)?;
         let (answers, mut between) = between_nodes(config, internal, &master)?;
         if let Some(apart) = apart {
-            serve(apart, std::mem::take(&mut between), &stopping);
+            serve(apart, std::mem::take(&mut between), &stopping.answered);
         }
         let parts = Parts { config, log: &log, store: &store, catalog: &catalog, vault: &vault };
         let roles = Roles::start(&parts, &answers, seed_key, &activity).await?;
@@ -103,11 +123,11 @@ impl Node {
             activity: activity.clone(),
             readiness: readiness(roles.pipeline.clone(), catalog.clone()),
             metrics: Arc::new(move || metrics.render()),
-            stopping: stopping.clone(),
+            stopping: stopping.leaving.0.clone(),
         };
         let edge = if config.has(Role::Ingest) { edge(&parts) } else { Router::new() };
         let app = crate::api::router(ports, edge.merge(between).merge(extra), config.has(Role::Api));
-        let server = serve(listener, app, &stopping);
+        let server = serve(listener, app, &stopping.closed);
         let keep = upkeep::Keep {
             bytes: config.log_bytes_max,
             time: std::time::Duration::from_secs(3_600 * u64::from(config.log_keep_hours)),
@@ -122,11 +142,15 @@ impl Node {
         self.activity.subscribe()
     }
 
-    /// Takes nothing new, answers what is under way, and closes log and store.
+    /// Says that it leaves, takes nothing new, answers what is under way, hands its partitions over, and closes log and
+    /// store.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        const DRAIN: std::time::Duration = std::time::Duration::from_secs(10);
-        self.stopping.cancel();
+        let (leaving, time) = &self.stopping.leaving;
+        leaving.cancel();
+        tokio::time::sleep(*time).await;
+        self.stopping.closed.cancel();
         let _slow_readers_are_cut = tokio::time::timeout(DRAIN, self.server).await;
+        self.stopping.answered.cancel();
         if let Some(trimmer) = self.trimmer {
             trimmer.abort();
         }

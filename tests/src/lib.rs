@@ -5,7 +5,6 @@ pub mod process;
 pub mod server;
 pub mod sink;
 
-pub use server::Server;
 pub use sink::Sink;
 
 /// How long a test waits for anything that must happen. Generous: the machine may be busy.

@@ -1,4 +1,4 @@
-//! Nothing lost: the process is killed by -9 again and again under load.
+//! Nothing lost: the process is killed by -9 again and again under load, embedded and on Kafka and PostgreSQL.
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "what fails here fails a test")]
 
@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 
 use fastn_sdk::contract::activity::ExecutionStatus;
 use fastn_sdk::contract::command::SendEvent;
-use fastn_tests::{DEADLINE, Server, Sink};
+use fastn_tests::faults::{Cluster, Plan};
+use fastn_tests::server::{put_customer, put_workflow};
+use fastn_tests::{DEADLINE, Sink};
 use serde_json::json;
 
-/// Rounds of load, each ended by a kill.
-const ROUNDS: usize = 20;
 /// Events that each round sends at least before it may end.
 const ROUND_EVENTS: usize = 40;
+/// The one process.
+const NODE: &str = "all";
 /// Senders at once.
 const SENDERS: usize = 8;
 
@@ -33,30 +35,42 @@ export default async function (ctx: any) {
 /// key carries two different bodies, and a call whose result a later call has seen is never made again.
 #[tokio::test(flavor = "multi_thread")]
 async fn twenty_kills() -> anyhow::Result<()> {
+    kills(&Plan::embedded(), 20).await
+}
+
+/// Property: the same holds over 4 kills of one process on Kafka and PostgreSQL.
+#[tokio::test(flavor = "multi_thread")]
+async fn four_kills_on_kafka_and_postgres() -> anyhow::Result<()> {
+    kills(&Plan::alone(), 4).await
+}
+
+/// Rounds of load on one process, each ended by a kill.
+async fn kills(plan: &Plan, rounds: usize) -> anyhow::Result<()> {
     let sink = Sink::start(Duration::from_millis(3)).await?;
-    let mut server = Server::start().await?;
-    server.customer("cus", json!({})).await?;
-    server.workflow("job", json!({"tier": "long"}), &WORKFLOW.replace("SINK", &sink.url)).await?;
+    let mut server = Cluster::start(plan).await?;
+    let client = server.client("api")?;
+    put_customer(&client, "cus", json!({})).await?;
+    put_workflow(&client, "job", json!({"tier": "long"}), &WORKFLOW.replace("SINK", &sink.url)).await?;
 
     let accepted: Arc<std::sync::Mutex<HashSet<String>>> = Arc::default();
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         load_and_kill(&mut server, round, &accepted).await?;
-        server.start_again().await?;
+        server.start_node(NODE).await?;
     }
     let accepted = accepted.lock().unwrap().clone();
-    assert!(accepted.len() >= ROUNDS * ROUND_EVENTS, "only {} events were accepted", accepted.len());
+    assert!(accepted.len() >= rounds * ROUND_EVENTS, "only {} events were accepted", accepted.len());
 
     let completed = wait_for_all(&server, &accepted).await?;
     for id in &accepted {
         assert_eq!(completed.get(id).copied().unwrap_or(0), 1, "event {id} has not exactly one completed execution");
     }
     check_calls(&sink);
-    println!("{} events, {} calls, {ROUNDS} kills", accepted.len(), sink.calls().len());
+    println!("{} events, {} calls, {rounds} kills", accepted.len(), sink.calls().len());
     Ok(())
 }
 
 async fn load_and_kill(
-    server: &mut Server,
+    server: &mut Cluster,
     round: usize,
     accepted: &Arc<std::sync::Mutex<HashSet<String>>>,
 ) -> anyhow::Result<()> {
@@ -64,7 +78,7 @@ async fn load_and_kill(
     let sent = Arc::new(AtomicUsize::new(0));
     let senders: Vec<_> = (0..SENDERS)
         .map(|sender| {
-            let client = server.client().map(|client| client.customer("cus"));
+            let client = server.client("ingest").map(|client| client.customer("cus"));
             let (stop, sent, accepted) = (Arc::clone(&stop), Arc::clone(&sent), Arc::clone(accepted));
             tokio::spawn(async move {
                 let client = client?;
@@ -93,7 +107,7 @@ async fn load_and_kill(
     // A moment that no clock of ours decides: the sub-second part of the time, at most 60 ms.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     tokio::time::sleep(Duration::from_micros(u64::from(now.subsec_micros()) % 60_000)).await;
-    server.kill()?;
+    server.kill(NODE)?;
     stop.store(true, Ordering::Relaxed);
     for sender in senders {
         sender.abort();
@@ -101,8 +115,8 @@ async fn load_and_kill(
     Ok(())
 }
 
-async fn wait_for_all(server: &Server, accepted: &HashSet<String>) -> anyhow::Result<HashMap<String, usize>> {
-    let client = server.client()?.customer("cus");
+async fn wait_for_all(server: &Cluster, accepted: &HashSet<String>) -> anyhow::Result<HashMap<String, usize>> {
+    let client = server.client("api")?.customer("cus");
     let began = Instant::now();
     loop {
         let executions = client.executions().take(1_000_000).await?;

@@ -25,11 +25,28 @@ impl Services {
         Self { folder: Some(folder.into()) }
     }
 
+    /// Where its servers keep their data, one folder a service.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        let named = || std::env::var_os("FASTN_SERVICES").map(PathBuf::from);
+        let usual = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/services");
+        self.folder.clone().or_else(named).unwrap_or_else(usual)
+    }
+
     /// Runs `tests/services/<script>` with `arguments` and returns the last line of its output. Its progress goes to stderr.
     ///
     /// # Errors
     /// The script can't be run, or fails.
     pub fn try_run(&self, script: &str, arguments: &[&str]) -> Result<String, String> {
+        let output = self.try_output(script, arguments)?;
+        Ok(output.lines().last().unwrap_or_default().to_owned())
+    }
+
+    /// The same with its whole output.
+    ///
+    /// # Errors
+    /// The script can't be run, or fails.
+    pub fn try_output(&self, script: &str, arguments: &[&str]) -> Result<String, String> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/services").join(script);
         let mut command = Command::new(&path);
         command.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit());
@@ -44,7 +61,7 @@ impl Services {
         if !output.status.success() {
             return Err(format!("{script} {} failed ({}); see stderr", arguments.join(" "), output.status));
         }
-        Ok(String::from_utf8_lossy(&output.stdout).lines().last().unwrap_or_default().to_owned())
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// The same for a test that can't do without.

@@ -33,6 +33,8 @@ use super::{Api, workflows};
 const RUN_TYPE: &str = "fastn.run";
 /// Time beyond the workflow's own limit that an answer may take.
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
+/// How long a node that stops still waits for an answer: less than it waits for its requests.
+const LEAVING_WAIT: Duration = Duration::from_secs(8);
 /// How often activity is looked at while the processor's own answer is awaited.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -139,6 +141,11 @@ async fn run_and_wait(
     let mut look = tokio::time::interval(LOOK_EVERY);
     look.tick().await;
     let mut replies = true;
+    let leaves = async {
+        api.stopping.cancelled().await;
+        tokio::time::sleep(LEAVING_WAIT).await;
+    };
+    tokio::pin!(leaves);
     loop {
         tokio::select! {
             answer = &mut reply, if replies => match answer {
@@ -160,8 +167,8 @@ async fn run_and_wait(
                 let detail = format!("execution {execution} has not ended in time; ask for it by its id");
                 return Err(ApiError::new(ErrorCode::Timeout, detail).execution(execution));
             }
-            () = api.stopping.cancelled() => {
-                let detail = format!("the server stops; execution {execution} goes on after its start");
+            () = &mut leaves => {
+                let detail = format!("the server stops; execution {execution} goes on without it");
                 return Err(ApiError::new(ErrorCode::ServiceUnavailable, detail).execution(execution).retry_after(1));
             }
         }

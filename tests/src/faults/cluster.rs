@@ -2,6 +2,7 @@
 //! again. Or one process on its own folder: the rig itself is tested with that.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use fastn_sdk::Fastn;
-use fastn_testkit::services::Services;
 
+use super::back_ends::{ACCESS_KEY, BackEnds, run};
 use super::network::{self, Namespace};
 use crate::DEADLINE;
 use crate::server::{ACCOUNT, binary};
@@ -18,12 +19,19 @@ use crate::server::{ACCOUNT, binary};
 /// Partitions of every topic.
 pub const PARTITIONS: u32 = 8;
 
-/// The access key of the account. It opens nothing but a cluster of this test.
-const ACCESS_KEY: &str = "fsk_test_the-key-of-a-cluster-that-a-test-breaks";
-/// The master key of the cell.
-const MASTER_KEY: &str = "dGhlIG1hc3RlciBrZXkgb2YgYSB0ZXN0J3MgY2VsbCE=";
-/// The password of both roles in PostgreSQL.
-const PASSWORD: &str = "only-for-tests";
+/// Whose servers a cluster runs on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Servers {
+    /// Three brokers and a PostgreSQL of its own, to be broken.
+    #[default]
+    OwnThree,
+    /// One broker and a PostgreSQL of its own.
+    Own,
+    /// The Kafka that all tests share, with topics of its own, and a PostgreSQL of its own.
+    SharedKafka,
+    /// What all tests share, with topics and a database of its own.
+    Shared,
+}
 
 /// What a cluster consists of.
 #[derive(Debug, Default)]
@@ -34,12 +42,30 @@ pub struct Plan {
     pub cut_off: Option<&'static str>,
     /// A folder for the log of broker 3, on a file system that a test can fill.
     pub small_disk: Option<PathBuf>,
+    /// Whose servers it runs on.
+    pub servers: Servers,
+    /// The region of residency that it serves.
+    pub region: Option<&'static str>,
+    /// Where the cells of other regions answer.
+    pub cells: Vec<(&'static str, String)>,
+    /// The node that tells the others an address where nobody listens.
+    pub unreachable: Option<&'static str>,
 }
 
 impl Plan {
     /// One process, embedded.
     pub fn embedded() -> Self {
         Self { nodes: vec![("all", "")], ..Self::default() }
+    }
+
+    /// One process with all roles, on the servers that all tests share.
+    pub fn alone() -> Self {
+        Self::shared(vec![("all", "ingest,api,pipeline,scheduler,projector")])
+    }
+
+    /// `nodes` on the servers that all tests share.
+    pub fn shared(nodes: Vec<(&'static str, &'static str)>) -> Self {
+        Self { nodes, servers: Servers::Shared, ..Self::default() }
     }
 
     /// Two nodes of each role whose loss would stop the load.
@@ -58,7 +84,6 @@ impl Plan {
 /// The running cluster; dropping it ends everything that it started.
 pub struct Cluster {
     folder: PathBuf,
-    services: Services,
     back_ends: Option<BackEnds>,
     nodes: BTreeMap<&'static str, Node>,
     keep: bool,
@@ -66,24 +91,21 @@ pub struct Cluster {
     pub namespace: Option<Namespace>,
 }
 
-/// As this machine sees them.
-#[derive(Clone)]
-struct BackEnds {
-    /// `host:port,…`
-    kafka: String,
-    /// The URL with the role that nodes serve with.
-    application: String,
-    /// The URL with the role of the projector.
-    projector: String,
-}
-
 /// One process.
 struct Node {
     roles: &'static str,
     url: String,
     internal: String,
-    inside: bool,
+    place: Place,
     child: Option<Child>,
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    /// In the network that can be cut.
+    inside: bool,
+    /// It tells the others an address where nobody listens.
+    hidden: bool,
 }
 
 impl Cluster {
@@ -96,53 +118,48 @@ impl Cluster {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let folder = Path::new("/var/tmp").join(format!("fastn-faults-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
-        let services = Services::own(folder.join("services"));
         let namespace = plan.cut_off.map(|_| Namespace::create()).transpose()?;
-        let mut cluster = Self { folder, services, back_ends: None, nodes: BTreeMap::new(), keep: true, namespace };
+        let mut cluster = Self { folder, back_ends: None, nodes: BTreeMap::new(), keep: true, namespace };
         if plan.nodes.iter().any(|(_, roles)| !roles.is_empty()) {
-            cluster.start_back_ends(plan)?;
+            let inside = cluster.namespace.is_some();
+            let start = || BackEnds::start(plan, &cluster.folder, number, inside);
+            cluster.back_ends = Some(tokio::task::block_in_place(start)?);
+            cluster.cli(&["access-keys", "create", "--given"])?;
+            let key = cluster.folder.join("master.key");
+            std::fs::write(&key, [7; 32])?;
+            std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600))?;
         }
         for (name, roles) in &plan.nodes {
-            cluster.add(name, roles, plan.cut_off == Some(*name)).await?;
+            let place = Place { inside: plan.cut_off == Some(*name), hidden: plan.unreachable == Some(*name) };
+            cluster.add_at(name, roles, place).await?;
         }
         Ok(cluster)
     }
 
-    fn start_back_ends(&mut self, plan: &Plan) -> anyhow::Result<()> {
-        let mut kafka = vec!["start", "--nodes", "3"];
-        let mut postgres = vec!["start"];
-        if self.namespace.is_some() {
-            kafka.extend(["--also", network::KAFKA_HOST]);
-            postgres.extend(["--also", network::HOST]);
-        }
-        let disk = plan.small_disk.as_ref().map(|folder| format!("3={}", folder.display()));
-        if let Some(disk) = &disk {
-            kafka.extend(["--log-dir", disk]);
-        }
-        let kafka = self.script("kafka.sh", &kafka)?;
-        let owner = self.script("postgres.sh", &postgres)?;
-        self.fastn(&["migrate", "--owner", &owner])?;
-        let place = owner.split_once('@').context("the URL names a role")?.1;
-        let role = |role: &str| format!("postgres://{role}:{PASSWORD}@{place}");
-        let back_ends = BackEnds { kafka, application: role("fastn_app"), projector: role("fastn_projector") };
-        let log = format!("kafka://{}", back_ends.kafka);
-        let places = ["--roles", "api", "--account", ACCOUNT, "--log", &log, "--store", &back_ends.application];
-        self.fastn(&[&["access-keys", "create", "--given"], &places[..]].concat())?;
-        self.back_ends = Some(back_ends);
-        Ok(())
+    /// Runs the binary to its end, on this cluster's database; what it printed.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn cli(&self, arguments: &[&str]) -> anyhow::Result<String> {
+        let back_ends = self.back_ends.as_ref().context("an embedded node has no database of others")?;
+        let places = ["--account", ACCOUNT, "--store", &back_ends.application];
+        tokio::task::block_in_place(|| run(&[arguments, &places].concat(), &self.folder))
     }
 
-    /// Runs the binary to its end.
-    fn fastn(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        let output = Command::new(binary()?)
-            .args(arguments)
-            .env("FASTN_APPLICATION_PASSWORD", PASSWORD)
-            .env("FASTN_PROJECTOR_PASSWORD", PASSWORD)
-            .env("FASTN_ACCESS_KEY", ACCESS_KEY)
-            .env("FASTN_DATA", self.folder.join("none"))
-            .output()?;
-        ensure!(output.status.success(), "fastn {}: {}", arguments[0], String::from_utf8_lossy(&output.stderr));
-        Ok(())
+    /// Runs SQL as the superuser, whom no policy hides a row from; its output without decoration.
+    ///
+    /// # Errors
+    /// It fails.
+    pub fn psql(&self, sql: &str) -> anyhow::Result<String> {
+        let back_ends = self.back_ends.as_ref().context("an embedded node has no PostgreSQL")?;
+        let arguments = ["psql", "-qAt", "-c", &format!("\\c {}", back_ends.database), "-c", sql];
+        let output = || back_ends.postgres.try_output("postgres.sh", &arguments).map_err(anyhow::Error::msg);
+        tokio::task::block_in_place(output)
+    }
+
+    /// The folders that hold every byte of its Kafka and of its PostgreSQL, and of whoever else uses them.
+    pub fn data_of_servers(&self) -> Option<(PathBuf, PathBuf)> {
+        self.back_ends.as_ref().map(BackEnds::folders)
     }
 
     /// Runs a script of `tests/services` on this cluster's own servers; the last line of its output.
@@ -150,7 +167,8 @@ impl Cluster {
     /// # Errors
     /// It fails.
     pub fn script(&self, script: &str, arguments: &[&str]) -> anyhow::Result<String> {
-        tokio::task::block_in_place(|| self.services.try_run(script, arguments)).map_err(anyhow::Error::msg)
+        let services = &self.back_ends.as_ref().context("an embedded node has no servers")?.own;
+        tokio::task::block_in_place(|| services.try_run(script, arguments)).map_err(anyhow::Error::msg)
     }
 
     /// Adds a node and starts it.
@@ -158,9 +176,13 @@ impl Cluster {
     /// # Errors
     /// It does not become ready.
     pub async fn add(&mut self, name: &'static str, roles: &'static str, inside: bool) -> anyhow::Result<()> {
-        let host = if inside { network::INSIDE } else { "127.0.0.1" };
+        self.add_at(name, roles, Place { inside, hidden: false }).await
+    }
+
+    async fn add_at(&mut self, name: &'static str, roles: &'static str, place: Place) -> anyhow::Result<()> {
+        let host = if place.inside { network::INSIDE } else { "127.0.0.1" };
         let (url, internal) = (format!("http://{host}:{}", free_port()?), format!("{host}:{}", free_port()?));
-        self.nodes.insert(name, Node { roles, url, internal, inside, child: None });
+        self.nodes.insert(name, Node { roles, url, internal, place, child: None });
         self.start_node(name).await
     }
 
@@ -178,7 +200,7 @@ impl Cluster {
     fn command(&self, name: &str) -> anyhow::Result<Command> {
         let node = self.nodes.get(name).context("no such node")?;
         let mut line = match &self.namespace {
-            Some(namespace) if node.inside => namespace.prefix(),
+            Some(namespace) if node.place.inside => namespace.prefix(),
             _ => Vec::new(),
         };
         line.push(binary()?.display().to_string());
@@ -196,10 +218,14 @@ impl Cluster {
             .stdout(output.try_clone()?)
             .stderr(output);
         if let Some(back_ends) = &self.back_ends {
-            let seen = if node.inside { back_ends.seen_from_inside() } else { back_ends.clone() };
+            let seen = if node.place.inside { back_ends.seen_from_inside() } else { back_ends.clone() };
             command.args(["--node", name, "--roles", node.roles, "--internal-listen", &node.internal]);
             command.args(["--log", &format!("kafka://{}", seen.kafka), "--store", &seen.application]);
-            command.args(["--store-projector", &seen.projector]).env("FASTN_MASTER_KEY", MASTER_KEY);
+            command.args(["--store-projector", &seen.projector, "--master-key"]).arg(self.folder.join("master.key"));
+            command.arg("--config").arg(self.folder.join("node.yaml"));
+            if node.place.hidden {
+                command.args(["--advertise", &format!("127.0.0.1:{}", free_port()?)]);
+            }
         }
         Ok(command)
     }
@@ -255,6 +281,14 @@ impl Cluster {
     /// It does not end in time, or not with 0.
     pub async fn stop(&mut self, name: &str) -> anyhow::Result<()> {
         self.signal(name, "TERM")?;
+        self.ended(name).await
+    }
+
+    /// Waits for the end of a node that was told to end.
+    ///
+    /// # Errors
+    /// It does not end in time, or not with 0.
+    pub async fn ended(&mut self, name: &str) -> anyhow::Result<()> {
         let mut child = self.nodes.get_mut(name).and_then(|node| node.child.take()).context("no such process")?;
         let began = Instant::now();
         loop {
@@ -280,6 +314,22 @@ impl Cluster {
         Ok(())
     }
 
+    /// The base URL of a node.
+    ///
+    /// # Errors
+    /// There is no such node.
+    pub fn url(&self, name: &str) -> anyhow::Result<&str> {
+        self.nodes.get(name).map(|node| node.url.as_str()).with_context(|| format!("no node {name}"))
+    }
+
+    /// A client of the node `name`; it tries once.
+    ///
+    /// # Errors
+    /// There is no such node.
+    pub fn client_of(&self, name: &str) -> anyhow::Result<Fastn> {
+        client(self.url(name)?, &self.access_key()?)
+    }
+
     /// A client of the first node with `role`.
     ///
     /// # Errors
@@ -298,7 +348,10 @@ impl Cluster {
     }
 
     /// The access key: the one that was made for the cluster, or that one process made for itself.
-    fn access_key(&self) -> anyhow::Result<String> {
+    ///
+    /// # Errors
+    /// No node has made it.
+    pub fn access_key(&self) -> anyhow::Result<String> {
         if self.back_ends.is_some() {
             return Ok(ACCESS_KEY.to_owned());
         }
@@ -318,16 +371,6 @@ impl Cluster {
     }
 }
 
-impl BackEnds {
-    /// As the namespace sees them. Kafka's second listener is two ports above its first.
-    fn seen_from_inside(&self) -> Self {
-        let ports = self.kafka.split(',').filter_map(|address| address.rsplit(':').next()?.parse::<u16>().ok());
-        let kafka: Vec<String> = ports.map(|port| format!("{}:{}", network::KAFKA_HOST, port + 2)).collect();
-        let there = |url: &str| url.replace("127.0.0.1", network::HOST);
-        Self { kafka: kafka.join(","), application: there(&self.application), projector: there(&self.projector) }
-    }
-}
-
 impl Drop for Cluster {
     fn drop(&mut self) {
         for node in self.nodes.values_mut() {
@@ -336,10 +379,8 @@ impl Drop for Cluster {
                 let _reaped = child.wait();
             }
         }
-        if self.back_ends.is_some() {
-            for script in ["kafka.sh", "postgres.sh"] {
-                let _told_on_stderr = self.services.try_run(script, &["stop", "--wipe"]);
-            }
+        if let Some(back_ends) = &self.back_ends {
+            back_ends.stop();
         }
         if self.keep {
             eprintln!("the output of the nodes is kept in {}", self.folder.display());

@@ -57,7 +57,7 @@ async fn a_pipeline_hands_over() -> anyhow::Result<()> {
 const SLOW: Duration = Duration::from_secs(3);
 const SLOWLY: &str = r#"
 export default async function (ctx: any) {
-  const answer = await fetch("SINK/" + ctx.event.data.n, { method: "POST", body: "x" });
+  const answer = await fetch("SINK/" + ctx.input.n, { method: "POST", body: "x" });
   return answer.status;
 }
 "#;
@@ -82,7 +82,7 @@ async fn a_request_under_way_gets_its_answer() -> anyhow::Result<()> {
     let mut webhook = TcpStream::connect(url.trim_start_matches("http://")).await?;
     let (first, second) = (br#"{"n":"#, b"2}");
     let head = format!(
-        "POST /v1/webhooks/hook HTTP/1.1\r\nhost: edge\r\nx-fastn-customer: cus\r\ncontent-type: application/json\r\n\
+        "POST /v1/webhooks/hook HTTP/1.1\r\nhost: edge\r\nx-fastn-account-tenant-id: cus\r\ncontent-type: application/json\r\n\
          connection: close\r\ncontent-length: {}\r\n\r\n",
         first.len() + second.len()
     );

@@ -34,7 +34,7 @@ async fn a_change_is_in_force_on_every_node() -> anyhow::Result<()> {
     let hook = format!("{}/v1/webhooks/hook", cluster.url("other")?);
     let http = reqwest::Client::new();
     let hooked = async || {
-        let sent = http.post(&hook).header("x-fastn-customer", "cus").json(&json!({"n": 1})).send().await?;
+        let sent = http.post(&hook).header("x-fastn-account-tenant-id", "cus").json(&json!({"n": 1})).send().await?;
         anyhow::Ok(sent.status().as_u16())
     };
     until("the webhook is taken", async || Ok(hooked().await? == 202)).await?;

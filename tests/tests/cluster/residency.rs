@@ -17,13 +17,13 @@ use super::{ALL, ONE_AT_A_TIME, event, publish, put_hook, until};
 /// The payload goes out in a call, and comes back in the output.
 const JOB: &str = r#"
 export default async function (ctx: any) {
-  const marker = ctx.event.data.marker;
+  const marker = ctx.input.marker;
   const answer = await fetch("SINK/" + marker, { method: "POST", body: marker });
   return { marker, status: answer.status };
 }
 "#;
 /// The same with a result that the caller waits for.
-const ECHO: &str = "export default async function (ctx: any) { return { echo: ctx.event.data.marker }; }";
+const ECHO: &str = "export default async function (ctx: any) { return { echo: ctx.input.marker }; }";
 
 /// A customer and a text that is in everything it does, and nowhere else.
 struct Guest {
@@ -97,7 +97,7 @@ async fn post(cell: &Cluster, path: &str, guest: &Guest) -> anyhow::Result<(u16,
         .post(format!("{}/v1/{path}", cell.url("us")?))
         .header("x-fastn-access-key", cell.access_key()?)
         .header("x-fastn-account", fastn_tests::server::ACCOUNT)
-        .header("x-fastn-customer", &guest.customer)
+        .header("x-fastn-account-tenant-id", &guest.customer)
         .json(&body);
     let response = request.send().await?;
     Ok((response.status().as_u16(), response.json().await?))

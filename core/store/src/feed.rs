@@ -165,6 +165,8 @@ async fn follow(
             // The store is closed: nothing will wake us any more, the poll goes on.
             written = None;
         }
+        // Before the store is asked: one that is away may take long to say so.
+        file = write_last_known(file).await;
         let current = Arc::clone(&catalog.borrow());
         match advance(store.as_ref(), &current, options.page_rows).await {
             Ok(next) => {
@@ -185,6 +187,5 @@ async fn follow(
                 tokio::time::sleep(options.poll).await;
             }
         }
-        file = write_last_known(file).await;
     }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use fastn_testkit::services::Services;
 
-use super::cluster::{Plan, Servers};
+use super::cluster::{Plan, Servers, free_port};
 use super::network;
 use crate::server::binary;
 
@@ -43,8 +43,16 @@ impl BackEnds {
             Servers::Shared => (Services::shared(), Services::shared()),
         };
         let kafka = start_kafka(plan, &kafka_of, inside)?;
-        let also: &[&str] = if inside { &["--also", network::HOST] } else { &[] };
-        let superuser = script(&postgres, "postgres.sh", &[&["start"], also].concat())?;
+        // A port of its own choice would be one that the next cluster takes while this PostgreSQL is away.
+        let port = free_port()?.to_string();
+        let mut start = vec!["start"];
+        if inside {
+            start.extend(["--also", network::HOST]);
+        }
+        if plan.servers != Servers::Shared {
+            start.extend(["--port", &port]);
+        }
+        let superuser = script(&postgres, "postgres.sh", &start)?;
         let (server, mut database) = superuser.rsplit_once('/').context("the URL names a database")?;
         let own_name = format!("cluster_{}_{number}", std::process::id());
         if plan.servers == Servers::Shared {

@@ -394,6 +394,6 @@ fn client(url: &str, key: &str) -> anyhow::Result<Fastn> {
     Ok(Fastn::builder().url(url).access_key(key).account(ACCOUNT).attempts_max(1).build()?)
 }
 
-fn free_port() -> anyhow::Result<u16> {
+pub(super) fn free_port() -> anyhow::Result<u16> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

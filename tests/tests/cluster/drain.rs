@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use fastn_sdk::contract::HEADER_CUSTOMER;
 use fastn_sdk::contract::activity::ExecutionStatus;
 use fastn_tests::faults::cluster::PARTITIONS;
 use fastn_tests::faults::{Cluster, Plan, Rig};
@@ -82,7 +83,7 @@ async fn a_request_under_way_gets_its_answer() -> anyhow::Result<()> {
     let mut webhook = TcpStream::connect(url.trim_start_matches("http://")).await?;
     let (first, second) = (br#"{"n":"#, b"2}");
     let head = format!(
-        "POST /v1/webhooks/hook HTTP/1.1\r\nhost: edge\r\nx-fastn-account-tenant-id: cus\r\ncontent-type: application/json\r\n\
+        "POST /v1/webhooks/hook HTTP/1.1\r\nhost: edge\r\n{HEADER_CUSTOMER}: cus\r\ncontent-type: application/json\r\n\
          connection: close\r\ncontent-length: {}\r\n\r\n",
         first.len() + second.len()
     );

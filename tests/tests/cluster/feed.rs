@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fastn_sdk::contract::activity::ExecutionStatus;
+use fastn_sdk::contract::{HEADER_ACCESS_KEY, HEADER_ACCOUNT, HEADER_CUSTOMER};
 use fastn_tests::Sink;
 use fastn_tests::faults::{Cluster, Plan, Servers};
 use fastn_tests::server::{put_customer, put_workflow};
@@ -34,7 +35,7 @@ async fn a_change_is_in_force_on_every_node() -> anyhow::Result<()> {
     let hook = format!("{}/v1/webhooks/hook", cluster.url("other")?);
     let http = reqwest::Client::new();
     let hooked = async || {
-        let sent = http.post(&hook).header("x-fastn-account-tenant-id", "cus").json(&json!({"n": 1})).send().await?;
+        let sent = http.post(&hook).header(HEADER_CUSTOMER, "cus").json(&json!({"n": 1})).send().await?;
         anyhow::Ok(sent.status().as_u16())
     };
     until("the webhook is taken", async || Ok(hooked().await? == 202)).await?;
@@ -46,7 +47,7 @@ async fn a_change_is_in_force_on_every_node() -> anyhow::Result<()> {
     let (id, key) = (text("id")?, text("accessKey")?);
     let listed = async || {
         let url = format!("{}/v1/customers", cluster.url("other")?);
-        let request = http.get(url).header("x-fastn-access-key", key).header("x-fastn-account", "acc_test");
+        let request = http.get(url).header(HEADER_ACCESS_KEY, key).header(HEADER_ACCOUNT, "acc_test");
         anyhow::Ok(request.send().await?.status().as_u16())
     };
     let created = until("the new key opens", async || Ok(listed().await? == 200)).await?;
@@ -86,6 +87,11 @@ async fn nodes_run_and_start_while_postgres_is_away() -> anyhow::Result<()> {
         until(&format!("events run: {part}"), async || Ok(called() >= 20)).await
     };
     send("before").await?;
+    for node in ["edge", "work"] {
+        let known = cluster.folder().join(node).join("catalog.json");
+        let knows = async || Ok(std::fs::read_to_string(&known).is_ok_and(|text| text.contains("on_job")));
+        until("a node has written down what it knows", knows).await?;
+    }
 
     cluster.script("postgres.sh", &["kill"])?;
     let went_on = send("away").await?;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context, ensure};
 use fastn_sdk::Fastn;
 use fastn_sdk::contract::activity::ExecutionStatus;
+use fastn_sdk::contract::{HEADER_ACCESS_KEY, HEADER_ACCOUNT, HEADER_CUSTOMER};
 use fastn_tests::Sink;
 use fastn_tests::faults::{Cluster, Plan, Servers};
 use fastn_tests::server::{put_customer, put_workflow};
@@ -95,9 +96,9 @@ async fn post(cell: &Cluster, path: &str, guest: &Guest) -> anyhow::Result<(u16,
     let body = event("e-2", "job", json!({"marker": guest.marker}));
     let request = reqwest::Client::new()
         .post(format!("{}/v1/{path}", cell.url("us")?))
-        .header("x-fastn-access-key", cell.access_key()?)
-        .header("x-fastn-account", fastn_tests::server::ACCOUNT)
-        .header("x-fastn-account-tenant-id", &guest.customer)
+        .header(HEADER_ACCESS_KEY, cell.access_key()?)
+        .header(HEADER_ACCOUNT, fastn_tests::server::ACCOUNT)
+        .header(HEADER_CUSTOMER, &guest.customer)
         .json(&body);
     let response = request.send().await?;
     Ok((response.status().as_u16(), response.json().await?))

@@ -22,8 +22,7 @@ async fn a_caller_gets_its_result_from_another_node() -> anyhow::Result<()> {
     let cluster = Cluster::start(&Plan { unreachable: Some("hidden"), ..Plan::shared(nodes) }).await?;
     let edge = cluster.client_of("edge")?;
     put_customer(&edge, "cus", json!({})).await?;
-    publish(&edge, "double", "instant", "export default async function (ctx: any) { return ctx.input.n * 2; }")
-        .await?;
+    publish(&edge, "double", "instant", "export default async function (ctx: any) { return ctx.input.n * 2; }").await?;
     let work = cluster.url("work")?.to_owned();
     for (node, outcome) in [("edge", "sent"), ("hidden", "lost")] {
         let customer = cluster.client_of(node)?.customer("cus");

@@ -110,7 +110,7 @@ impl Project {
     /// A variable that is not set, with the place that asks for it.
     pub(crate) fn fill(&mut self, dev_url: Option<&str>) -> anyhow::Result<()> {
         let variable = |name: &str| match dev_url {
-            Some(url) if name == DEV_URL => Some(url.to_owned()),
+            Some(url) if name == DEV_URL => Some(url.trim_end_matches('/').to_owned()),
             _ => std::env::var(name).ok(),
         };
         for secret in &mut self.manifest.secrets {

@@ -32,12 +32,17 @@ install() {
 # listening PORT [ADDRESS]: does anything answer there
 listening() { (exec 3<>"/dev/tcp/${2:-127.0.0.1}/$1") 2>/dev/null; }
 
-# free_port FIRST STEP OFFSET...: the first FIRST+n*STEP at which every port +OFFSET is free
+# free_port FIRST STEP OFFSET...: the first FIRST+n*STEP at which every port +OFFSET is free, kept for $dir until that is
+# gone. A server that is down for a while keeps its port: whoever still speaks to it must not meet a stranger's.
+# shellcheck disable=SC2154 # dir belongs to the script that sources this
 free_port() {
-  local port=$1 step=$2 offset busy; shift 2
+  local port=$1 step=$2 offset busy owner; shift 2
+  exec 7>"$cache/ports.lock"; flock 7
   for _ in $(seq 50); do
-    busy=0; for offset in "$@"; do listening $((port + offset)) && busy=1; done
-    [ $busy = 0 ] && { echo "$port"; return; }
+    owner=$(cat "$cache/port-$port" 2>/dev/null || true)
+    busy=0; if [ "$owner" != "$dir" ] && [ -d "$owner" ]; then busy=1; fi
+    for offset in "$@"; do if listening $((port + offset)); then busy=1; fi; done
+    [ $busy = 1 ] || { echo "$dir" >"$cache/port-$port"; echo "$port"; exec 7>&-; return; }
     port=$((port + step))
   done
   die "no free port from $1 on"

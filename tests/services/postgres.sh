@@ -59,7 +59,7 @@ start() {
   lock postgres; fetch; mkdir -p "$dir"
   [ -s "$data/PG_VERSION" ] || create
   if ! up; then
-    echo "${wanted:-$(free_port "$(cat "$dir/port" 2>/dev/null || echo 29432)" 1 0)}" >"$dir/port"
+    echo "${wanted:-$(free_port "$(cat "$dir/port" 2>/dev/null || echo 28432)" 1 0)}" >"$dir/port"
     [ "$addresses" = 127.0.0.1 ] && [ -s "$dir/addresses" ] || echo "$addresses" >"$dir/addresses"
     as_server "$(bin)/pg_ctl" -D "$data" -l "$data/log" -o "-p $(port) -h $(cat "$dir/addresses")" -w -t 60 start >/dev/null || { tail -20 "$data/log" >&2; die "PostgreSQL did not start"; }
     say "started in $SECONDS s"

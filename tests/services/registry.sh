@@ -59,7 +59,7 @@ start() {
   lock registry; mkdir -p "$dir"
   if ! running "$dir/pid" $word; then
     java=$(need_java); fetch
-    echo "${wanted:-$(free_port "$(cat "$dir/port" 2>/dev/null || echo 29280)" 10 0 1)}" >"$dir/port"
+    echo "${wanted:-$(free_port "$(cat "$dir/port" 2>/dev/null || echo 28280)" 10 0 1)}" >"$dir/port"
     (cd "$app" && exec setsid nohup "$java" -Xms64m -Xmx320m -XX:+UseSerialGC -XX:TieredStopAtLevel=1 \
       -Dquarkus.http.host=127.0.0.1 -Dquarkus.http.port="$(cat "$dir/port")" \
       -Dquarkus.management.host=127.0.0.1 -Dquarkus.management.port="$(($(cat "$dir/port") + 1))" \

@@ -1,35 +1,32 @@
-//! Into the log: the one way in which events and commands get there, for the edge and for the API crate.
+//! Into the log: the way in which the edge's events get there.
 
 use fastn_contract::error::{ErrorCode, Problem};
 use fastn_domain::event::EventRecord;
 use fastn_domain::partition::partition_of;
-use fastn_log::{Appended, Log, LogError, LogErrorKind, Outcome, Topic, event_record};
+use fastn_log::{Appended, Log, LogError, LogErrorKind, Outcome, Topic, event_record_at};
 use futures_util::future::BoxFuture;
 
 use crate::observe;
 use crate::problem::retry_after;
 
-/// Appends one event or command to its customer's partition. Resolves once it is durable.
+/// Appends events of one customer that were accepted under the configuration of `revision`, in order. At least one. Resolves
+/// once they are durable.
 ///
 /// # Errors
 /// As [`Log::append`]; [`append_problem`] makes the answer of it.
-pub fn append_event(log: &dyn Log, event: &EventRecord) -> BoxFuture<'static, Result<Appended, LogError>> {
-    append_events(log, std::slice::from_ref(event))
-}
-
-/// Appends events of one customer, in order, all or none. At least one.
-///
-/// # Errors
-/// As [`Log::append`].
-pub(crate) fn append_events(log: &dyn Log, events: &[EventRecord]) -> BoxFuture<'static, Result<Appended, LogError>> {
+pub(crate) fn append_events(
+    log: &dyn Log,
+    events: &[EventRecord],
+    revision: u64,
+) -> BoxFuture<'static, Result<Appended, LogError>> {
     debug_assert!(events.iter().all(|event| event.scope == events[0].scope), "a batch is of one customer");
     let partition = partition_of(&events[0].scope, log.partitions());
-    let records = events.iter().map(event_record).collect();
+    let records = events.iter().map(|event| event_record_at(event, revision)).collect();
     log.append(Topic::Events, partition, records)
 }
 
 /// The answer to a failed append. `id` is the (first) event's id: with it the sender can safely send again.
-pub fn append_problem(error: &LogError, id: &str) -> Problem {
+pub(crate) fn append_problem(error: &LogError, id: &str) -> Problem {
     observe::append_failed(error);
     if error.outcome == Outcome::Unknown {
         let detail = format!(

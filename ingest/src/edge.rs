@@ -151,7 +151,7 @@ async fn answer(edge: &Edge, route: Route, started: Instant, taken: Result<Taken
 }
 
 async fn store(edge: &Edge, taken: &Taken) -> Result<(), Problem> {
-    let appended = append_events(edge.parts.log.as_ref(), &taken.events).await;
+    let appended = append_events(edge.parts.log.as_ref(), &taken.events, edge.catalog().revision).await;
     appended.map(|_| ()).map_err(|error| append_problem(&error, taken.events[0].id.as_str()))
 }
 

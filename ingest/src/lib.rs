@@ -2,8 +2,7 @@
 //!
 //! It owns two routes, their limits, and who may send what. It answers 202 only once the log has made the events durable,
 //! and 503 with `Retry-After` rather than holding more than it has room for. It does not decide what an event starts: that
-//! is the processor's. The API crate shares its authentication ([`auth`]), its errors ([`problem`]) and its way into the
-//! log ([`append_event`]).
+//! is the processor's. The API crate shares its authentication ([`auth`]) and its errors ([`problem`]).
 
 mod append;
 pub mod auth;
@@ -25,7 +24,6 @@ pub mod problem;
 mod verify;
 mod webhook;
 
-pub use append::{append_event, append_problem};
 pub use edge::{Ingest, IngestConfig, OpenSecret, SecretAt, router};
 pub use event_id::new_event_id;
 pub use events::parse_events;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "what fails here fails a test")]
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use fastn_domain::journal::{Finished, JournalRecord};
 use fastn_domain::partition::partition_of;
 use fastn_domain::scope::Scope;
 use fastn_domain::time::{Clock, Timestamp};
-use fastn_log::{Log, Record, Topic, codec};
+use fastn_log::{Log, Topic, codec, event_record_at};
 use fastn_pipeline::processor::machine::Answer;
 use fastn_pipeline::processor::{Answers, Pipeline, PipelineConfig};
 use fastn_store::{MasterKey, Vault};
@@ -38,6 +39,8 @@ struct World {
     answers: Arc<Answers>,
     scope: Scope,
     catalog: watch::Sender<Arc<Catalog>>,
+    /// The revision of the configuration under which events are accepted.
+    accepts: AtomicU64,
 }
 
 fn row(kind: ResourceKind, id: &str, revision: u64, body: String) -> ResourceRow {
@@ -85,7 +88,7 @@ async fn start(log: Arc<MemoryLog>, workflows: &[(&str, &str, &str)]) -> World {
     let answers = Answers::new("local", None);
     let pipeline =
         Pipeline::start(log.clone(), watched, vault, Arc::new(System), answers.clone(), config).await.unwrap();
-    World { log, pipeline, answers, scope: Scope::parse("acc", "cus").unwrap(), catalog }
+    World { log, pipeline, answers, scope: Scope::parse("acc", "cus").unwrap(), catalog, accepts: AtomicU64::new(3) }
 }
 
 impl World {
@@ -117,9 +120,9 @@ impl World {
     }
 
     async fn append(&self, event: EventRecord) {
+        let revision = self.accepts.load(Ordering::Relaxed);
         let partition = partition_of(&self.scope, self.log.partitions());
-        let record = Record::new(self.scope.key(), codec::encode_event(&event));
-        self.log.append(Topic::Events, partition, vec![record]).await.unwrap();
+        self.log.append(Topic::Events, partition, vec![event_record_at(&event, revision)]).await.unwrap();
     }
 
     fn finished(&self) -> Vec<Finished> {
@@ -372,4 +375,25 @@ export default async function (ctx: any) {
     let kinds: Vec<String> = events.iter().map(|record| codec::decode_event(&record.value).unwrap().kind).collect();
     assert_eq!(kinds, ["fastn.run", "left.behind"]);
     world.pipeline.stop().await;
+}
+
+/// Property: an event that another node accepted under a newer configuration is not judged before that configuration is
+/// here: a workflow that this node does not know yet runs.
+#[tokio::test]
+async fn events_wait_for_their_configuration() {
+    let world = start(Arc::new(MemoryLog::new(2)), &[]).await;
+    let mut rows = workflow_rows("fresh", "", "export default async function () { return 1; }");
+    for (row, revision) in rows.iter_mut().zip(10..) {
+        row.revision = revision;
+    }
+    let (newer, errors) = world.catalog.borrow().with(&rows);
+    assert!(errors.is_empty(), "{errors:?}");
+    world.accepts.store(newer.revision, Ordering::Relaxed);
+    let mut ticket = world.answers.open();
+    world.send("fresh", "e1", "{}", Some(ticket.reply_to.clone())).await;
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut ticket.answer).await;
+    assert!(early.is_err(), "{early:?}");
+    world.catalog.send_replace(Arc::new(newer));
+    let answer = tokio::time::timeout(DEADLINE, &mut ticket.answer).await.expect("an answer in time").unwrap();
+    assert!(matches!(answer, Answer::Finished { status: ExecutionStatus::Completed, .. }), "{answer:?}");
 }

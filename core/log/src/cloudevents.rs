@@ -10,7 +10,7 @@ use bytes::Bytes;
 use fastn_domain::event::EventRecord;
 
 use crate::codec::encode_event;
-use crate::seam::Record;
+use crate::seam::{Record, StoredRecord};
 
 /// The media type of every value. Its framing is that of schema registries, see `docs/TOPICS.md`.
 const CONTENT_TYPE: &str = "application/avro";
@@ -30,6 +30,24 @@ const OWN: [&str; 9] =
 /// The record of an event.
 pub fn event_record(event: &EventRecord) -> Record {
     Record { key: Bytes::from(event.scope.key()), headers: headers(event), value: encode_event(event) }
+}
+
+/// The header that names the configuration under which an event was accepted. No attribute of the event: its name does not
+/// begin with `ce_`.
+const REVISION: &str = "fastn_revision";
+
+/// The record of an event that was accepted under the configuration of `revision`. Whoever judges it must have seen as
+/// much: a node that lags would reject what another has answered with 202.
+pub fn event_record_at(event: &EventRecord, revision: u64) -> Record {
+    let mut record = event_record(event);
+    record.headers.push((REVISION.to_owned(), Bytes::from(revision.to_string())));
+    record
+}
+
+/// The configuration under which the event of a record was accepted, if the record says.
+pub fn revision_of(record: &StoredRecord) -> Option<u64> {
+    let (_, value) = record.headers.iter().find(|(name, _)| name == REVISION)?;
+    std::str::from_utf8(value).ok()?.parse().ok()
 }
 
 fn headers(event: &EventRecord) -> Vec<(String, Bytes)> {
@@ -99,6 +117,24 @@ mod tests {
 
     fn shown(record: &Record) -> BTreeMap<&str, &str> {
         record.headers.iter().map(|(name, value)| (name.as_str(), std::str::from_utf8(value).unwrap())).collect()
+    }
+
+    /// Property: the configuration that accepted an event is read back from its record, and nothing from one without it or
+    /// with a stranger's.
+    #[test]
+    fn revision_is_read_back() {
+        let stored = |record: Record| StoredRecord {
+            offset: 0,
+            timestamp: Timestamp(0),
+            key: record.key,
+            headers: record.headers,
+            value: record.value,
+        };
+        assert_eq!(revision_of(&stored(event_record_at(&event(&[]), 7))), Some(7));
+        assert_eq!(revision_of(&stored(event_record(&event(&[])))), None);
+        let mut odd = event_record(&event(&[]));
+        odd.headers.push((REVISION.to_owned(), Bytes::from_static(b"x")));
+        assert_eq!(revision_of(&stored(odd)), None);
     }
 
     /// Property: a record of `events` has the headers of the Kafka binding's binary mode, and its value is the event.

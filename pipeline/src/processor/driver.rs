@@ -17,6 +17,7 @@ use fastn_domain::time::Timestamp;
 use fastn_domain::trace::Trace;
 use fastn_log::{
     Appended, LogError, LogErrorKind, Offset, Outcome, Partition, Record, StoredRecord, Topic, codec, event_record,
+    revision_of,
 };
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, StreamExt};
@@ -40,6 +41,8 @@ const EVENTS_BYTES_MAX: usize = 2 * 1024 * 1024;
 const QUEUED_MAX: usize = 1_000_000;
 /// The wait before a partition that failed is claimed again.
 const CLAIM_AGAIN: Duration = Duration::from_millis(500);
+/// Longest wait for a configuration that another node has already. The feed brings it within a second.
+const CATALOG_WAIT_MAX: Duration = Duration::from_secs(3);
 /// The wait before a record that could not be read is read again.
 const READ_AGAIN: Duration = Duration::from_millis(200);
 /// Records kept in `control[p]`: far more than one believed checkpoint, so that an intent of a slow claimer is seen.
@@ -98,6 +101,8 @@ async fn serve(
         calls: HashMap::new(),
         out: Vec::new(),
         epoch,
+        revision: 0,
+        waited_for: 0,
         lost: CancellationToken::new(),
     };
     shared.set_floor(partition, driver.machine.events_needed_from(), recover_from);
@@ -121,6 +126,9 @@ struct Driver {
     calls: HashMap<ExecutionId, Vec<AbortHandle>>,
     out: Vec<Output>,
     epoch: Epoch,
+    /// The configuration that the machine has, and the newest one that was waited for.
+    revision: u64,
+    waited_for: u64,
     /// Set when another process has claimed the partition, and when this driver ends.
     lost: CancellationToken,
 }
@@ -169,8 +177,8 @@ impl Driver {
                     if changed.is_err() {
                         return Ok(());
                     }
-                    let newest = catalog.borrow_and_update().clone();
-                    self.handle(Input::Catalog(newest));
+                    catalog.mark_unchanged();
+                    self.renew_catalog();
                 }
                 _ = depth.tick() => self.tell_depth(*tail.borrow()),
                 () = self.lost.cancelled() => return Err(claimed_away(self.partition)),
@@ -193,9 +201,34 @@ impl Driver {
         self.machine.handle(input, now, &mut self.out);
     }
 
+    /// Gives the machine the newest configuration, if it does not have it.
+    fn renew_catalog(&mut self) {
+        let newest = self.shared.catalog.borrow().clone();
+        if newest.revision > self.revision {
+            self.revision = newest.revision;
+            self.handle(Input::Catalog(newest));
+        }
+    }
+
+    /// Waits until this node has the configuration that accepted these events: under an older one it would reject what was
+    /// answered with 202. Once for each configuration, so that a node that cannot learn goes on with what it knows.
+    async fn catch_up(&mut self, read: &[StoredRecord]) {
+        let wanted = read.iter().filter_map(revision_of).max().unwrap_or_default();
+        if wanted > self.waited_for {
+            self.waited_for = wanted;
+            let mut newest = self.shared.catalog.clone();
+            let learned = newest.wait_for(|catalog| catalog.revision >= wanted);
+            if !matches!(tokio::time::timeout(CATALOG_WAIT_MAX, learned).await, Ok(Ok(_))) {
+                observe::catalog_behind(self.partition, wanted);
+            }
+        }
+        self.renew_catalog();
+    }
+
     async fn admit(&mut self) -> Result<(), LogError> {
         let from = self.machine.events_next();
         let read = self.shared.log.read(Topic::Events, self.partition, from, EVENTS_MAX, EVENTS_BYTES_MAX).await?;
+        self.catch_up(&read).await;
         let events = read
             .iter()
             .map(|stored| LoggedEvent {

@@ -48,6 +48,16 @@ pub(crate) fn record_missing(topic: fastn_log::Topic, partition: u32, offset: u6
     tracing::error!(%topic, partition, offset, %error, "a record that an execution needs cannot be read any more");
 }
 
+/// Events were judged under an older configuration than the one that accepted them, which did not come in time.
+pub(crate) fn catalog_behind(partition: u32, revision: u64) {
+    counter!("fastn_catalog_behind_total").increment(1);
+    tracing::warn!(
+        partition,
+        revision,
+        "the configuration that accepted an event did not come; going on with what is known"
+    );
+}
+
 /// The partition fell to this node.
 pub(crate) fn partition_taken(partition: u32) {
     gauge!("fastn_partitions_owned").increment(1.0);

@@ -5,7 +5,7 @@ use fastn_contract::error::ErrorCode;
 use fastn_domain::event::{COMMAND_TYPE, Command, EventRecord};
 use fastn_domain::partition::partition_of;
 use fastn_domain::{EventId, Scope};
-use fastn_log::{Topic, event_record};
+use fastn_log::{Topic, event_record_at};
 
 use super::Api;
 use super::idempotency::IdempotencyKey;
@@ -62,7 +62,8 @@ pub(crate) async fn append_command(api: &Api, scope: &Scope, id: &str, command: 
 /// Makes `event` durable in its customer's partition.
 pub(crate) async fn append(api: &Api, event: &EventRecord) -> ApiResult<()> {
     let partition = partition_of(&event.scope, api.log.partitions());
-    api.log.append(Topic::Events, partition, vec![event_record(event)]).await?;
+    let record = event_record_at(event, api.catalog.current().revision);
+    api.log.append(Topic::Events, partition, vec![record]).await?;
     Ok(())
 }
 

@@ -50,6 +50,8 @@ const TURN_RECORDS: usize = 32;
 /// The longest wait after a failure; the first is a hundredth of it.
 const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
 
+/// How long a watcher goes on after its last reader has left.
+const WATCHED_ON: Duration = Duration::from_secs(60);
 /// How often a watcher looks whether a row is there, and how long before it tells the change without.
 const ROWS_LOOK: Duration = Duration::from_millis(20);
 const ROWS_WAIT_MAX: Duration = Duration::from_secs(2);
@@ -107,15 +109,20 @@ impl Projector {
         Projector { log, changes, projected, task, _everything: None }
     }
 
-    /// Writes nothing, and tells the changes of every partition from now on: for a node that shows activity which others
-    /// project. A change is told when it is in SQL, or after a while without that.
-    pub fn watch(log: Arc<dyn Log>, store: Arc<dyn Store>, options: ProjectorOptions) -> Projector {
+    /// Writes nothing, and tells the changes of every partition while there are `readers`: for a node that shows activity
+    /// which others project. A change is told when it is in SQL, or after a while without that.
+    pub fn watch(
+        log: Arc<dyn Log>,
+        store: Arc<dyn Store>,
+        readers: watch::Receiver<usize>,
+        options: ProjectorOptions,
+    ) -> Projector {
         let (changes, _) = broadcast::channel(CHANGES_QUEUE_MAX);
         let mut worker = Worker::new(Arc::clone(&log), store, options, changes.clone());
         worker.writes = false;
         let projected = worker.projected.subscribe();
         let (everything, owned) = watch::channel((0..log.partitions()).collect());
-        let task = tokio::spawn(async move { worker.run(Membership { owned }).await });
+        let task = tokio::spawn(async move { worker.run_for(readers, &Membership { owned }).await });
         Projector { log, changes, projected, task, _everything: Some(everything) }
     }
 
@@ -196,6 +203,27 @@ impl Worker {
             known: Changes::default(),
             changes,
             projected,
+        }
+    }
+
+    /// Runs while there are readers, and a while longer: one that lost its connection comes back and goes on where it was.
+    async fn run_for(&mut self, mut readers: watch::Receiver<usize>, membership: &Membership) {
+        while readers.wait_for(|readers| *readers > 0).await.is_ok() {
+            let mut left = readers.clone();
+            let alone = async {
+                while left.wait_for(|readers| *readers == 0).await.is_ok() {
+                    let back = left.wait_for(|readers| *readers > 0);
+                    if tokio::time::timeout(WATCHED_ON, back).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = self.run(membership.clone()) => return,
+                () = alone => {}
+            }
+            self.sources.clear();
+            self.known.clear();
         }
     }
 

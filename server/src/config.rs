@@ -240,6 +240,11 @@ impl ServeConfig {
         self.roles.contains(&role)
     }
 
+    /// Whether this is a lone node, whose data no other shares.
+    pub(crate) fn alone(&self) -> bool {
+        self.store.0.starts_with("sqlite:")
+    }
+
     /// Where the log is.
     pub(crate) fn log_backend(&self) -> anyhow::Result<LogBackend> {
         LogBackend::parse(&self.log)

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{ActivityChange, AwaitRun, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
 use crate::clock::SystemClock;
-use crate::config::{LogBackend, Role, ServeConfig, StoreBackend};
+use crate::config::{Role, ServeConfig};
 
 mod answers;
 mod backends;
@@ -83,17 +83,13 @@ impl Node {
         let store = open_store(config).await?;
         let master = backends::master_key(config)?;
         let (vault, seed_key) = (Arc::new(Vault::new(&master)), master.derive("fastn 2026 execution seeds"));
-        let access_key = match config.store_backend()? {
-            StoreBackend::Sqlite(_) => Some(ensure_key(store.as_ref(), config).await?),
-            StoreBackend::Postgres(_) => None,
-        };
+        let access_key = if config.alone() { Some(ensure_key(store.as_ref(), config).await?) } else { None };
         // A lone node has its store at hand; one of a cell starts from what it knew while PostgreSQL is away.
-        let last_known = access_key.is_none().then(|| config.data.join("catalog.json"));
+        let last_known = (!config.alone()).then(|| config.data.join("catalog.json"));
         let options = FeedOptions { last_known, ..FeedOptions::default() };
         let (catalog, feed) = CatalogFeed::start(store.clone(), options).await?;
-        let alone = matches!(config.store_backend()?, StoreBackend::Sqlite(_));
         let stopping = Stopping {
-            leaving: (CancellationToken::new(), if alone { std::time::Duration::ZERO } else { LEAVING }),
+            leaving: (CancellationToken::new(), if config.alone() { std::time::Duration::ZERO } else { LEAVING }),
             closed: CancellationToken::new(),
             answered: CancellationToken::new(),
         };
@@ -110,8 +106,10 @@ impl Node {
         if let Some(apart) = apart {
             serve(apart, std::mem::take(&mut between), &stopping.answered);
         }
-        let parts = Parts { config, log: &log, store: &store, catalog: &catalog, vault: &vault };
-        let roles = Roles::start(&parts, &answers, seed_key, &activity).await?;
+        let (readers, _) = watch::channel(0);
+        let (catalog, readers) = (&catalog, &readers);
+        let parts = Parts { config, log: &log, store: &store, catalog, vault: &vault, activity: &activity, readers };
+        let roles = Roles::start(&parts, &answers, seed_key).await?;
         let ports = Ports {
             store: store.clone(),
             log: log.clone(),
@@ -121,6 +119,7 @@ impl Node {
             seal: seal_with(vault.clone()),
             await_run: await_run(answers),
             activity: activity.clone(),
+            readers: readers.clone(),
             readiness: readiness(roles.pipeline.clone(), catalog.clone()),
             metrics: Arc::new(move || metrics.render()),
             stopping: stopping.leaving.0.clone(),
@@ -187,6 +186,8 @@ struct Parts<'a> {
     store: &'a Arc<dyn Store>,
     catalog: &'a watch::Receiver<Arc<Catalog>>,
     vault: &'a Arc<Vault>,
+    activity: &'a broadcast::Sender<Arc<ActivityChange>>,
+    readers: &'a watch::Sender<usize>,
 }
 
 /// The roles behind the log.
@@ -198,13 +199,8 @@ struct Roles {
 }
 
 impl Roles {
-    async fn start(
-        parts: &Parts<'_>,
-        answers: &Arc<Answers>,
-        seed_key: [u8; 32],
-        activity: &broadcast::Sender<Arc<ActivityChange>>,
-    ) -> anyhow::Result<Self> {
-        let Parts { config, log, store, catalog, vault } = parts;
+    async fn start(parts: &Parts<'_>, answers: &Arc<Answers>, seed_key: [u8; 32]) -> anyhow::Result<Self> {
+        let Parts { config, log, store, catalog, vault, activity, readers } = parts;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let mut roles = Self { pipeline: None, projector: None, _watcher: None, _retention: None };
         if config.has(Role::Pipeline) {
@@ -212,7 +208,7 @@ impl Roles {
                 node: config.node.clone().unwrap_or_else(|| "a node without a name".to_owned()),
                 allow_private_addresses: config.allow_private_addresses,
                 // Others read the topics of a cluster; nobody reads those of an embedded log.
-                traces: matches!(config.log_backend()?, LogBackend::Kafka(_)),
+                traces: !config.alone(),
                 seed_key,
                 ..PipelineConfig::default()
             };
@@ -227,12 +223,12 @@ impl Roles {
             roles.projector = Some(projector);
         }
         // The API shows what all projectors write. One that is alone hears it from its own.
-        let alone = matches!(config.store_backend()?, StoreBackend::Sqlite(_));
-        if let (true, Some(projector)) = (alone, &roles.projector) {
-            relay(projector.changes(), activity.clone());
+        if let (true, Some(projector)) = (config.alone(), &roles.projector) {
+            relay(projector.changes(), broadcast::Sender::clone(activity));
         } else if config.has(Role::Api) {
-            let watcher = Projector::watch(Arc::clone(log), Arc::clone(store), ProjectorOptions::default());
-            relay(watcher.changes(), activity.clone());
+            let (log, store, readers) = (Arc::clone(log), Arc::clone(store), readers.subscribe());
+            let watcher = Projector::watch(log, store, readers, ProjectorOptions::default());
+            relay(watcher.changes(), broadcast::Sender::clone(activity));
             roles._watcher = Some(watcher);
         }
         if config.has(Role::Scheduler) {
@@ -260,7 +256,7 @@ fn between_nodes(
     address: SocketAddr,
     master: &MasterKey,
 ) -> anyhow::Result<(Arc<Answers>, Router)> {
-    if matches!(config.store_backend()?, StoreBackend::Sqlite(_)) {
+    if config.alone() {
         return Ok((Answers::new("local", None), Router::new()));
     }
     let node = config.advertise.clone().unwrap_or_else(|| address.to_string());

@@ -112,8 +112,9 @@ pub(crate) fn background_failed(operation: &'static str, reason: &str) {
 
 /// A line of the Kafka client.
 pub(crate) fn kafka_client_said(level: u8, facility: &str, message: &str) {
-    // Levels are syslog's: up to 3 is an error, 4 a warning. None of them ends anything by itself.
-    if level <= 4 {
+    // Levels are syslog's: up to 3 is an error, 4 a warning. None of them ends anything by itself. What it thinks of the
+    // settings is for us and not for operators.
+    if level <= 4 && facility != "CONFWARN" {
         tracing::warn!(facility, "Kafka client: {message}");
     } else {
         tracing::debug!(facility, "Kafka client: {message}");

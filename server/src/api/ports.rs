@@ -42,6 +42,8 @@ pub struct Ports {
     pub await_run: AwaitRun,
     /// Changes of executions as the projector sees them.
     pub activity: broadcast::Sender<Arc<ActivityChange>>,
+    /// How many follow these changes: nobody has to tell them while it is zero.
+    pub readers: watch::Sender<usize>,
     /// Whether the process may take traffic.
     pub readiness: Arc<dyn Fn() -> Vec<HealthCheck> + Send + Sync>,
     /// The metrics in Prometheus' text form.

@@ -20,6 +20,7 @@ use fastn_domain::Scope;
 use futures_util::Stream;
 use serde::Deserialize;
 use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
@@ -146,8 +147,10 @@ pub(crate) async fn follow(
         reset: lost,
         receiver,
         stopping: api.stopping.clone(),
+        readers: api.readers.clone(),
         ended: false,
     };
+    reader.readers.send_modify(|readers| *readers += 1);
     observe::stream_opened();
     let stream = futures_util::stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
@@ -166,6 +169,7 @@ struct Reader {
     reset: bool,
     receiver: broadcast::Receiver<Numbered>,
     stopping: CancellationToken,
+    readers: watch::Sender<usize>,
     ended: bool,
 }
 
@@ -216,6 +220,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
+        self.readers.send_modify(|readers| *readers = readers.saturating_sub(1));
         observe::stream_closed();
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn welcome(welcome: &Welcome<'_>) {
     if let Some(workflow) = project.workflows.first() {
         println!("{}", style.dim("  # run a workflow by hand"));
         println!("  curl -s {url}/v1/workflows/{}/run {headers} \\", workflow.id);
-        println!("    -H 'content-type: application/json' -d '{{\"input\":{{}}}}'");
+        println!("    -H 'content-type: application/json' -d {}", input_of(project, directory));
     }
     for trigger in &project.triggers {
         if let TriggerSource::Webhook { verification } = &trigger.source {
@@ -54,6 +54,16 @@ pub(super) fn welcome(welcome: &Welcome<'_>) {
     }
     println!("{}", style.dim("\n  # look at what ran, from another terminal in this folder"));
     println!("  fastn executions list\n");
+}
+
+/// The body of a run by hand, as a word of a shell: with the payload that a webhook of the project would bring, if it has
+/// one.
+fn input_of(project: &Project, directory: &Path) -> String {
+    let payload = project.triggers.iter().find_map(|trigger| payload_of(trigger, &directory.join("payloads")));
+    match payload.and_then(|path| path.canonicalize().ok()) {
+        Some(path) => format!("\"{{\\\"input\\\":$(cat {})}}\"", quoted(&path.display().to_string())),
+        None => "'{\"input\":{}}'".to_owned(),
+    }
 }
 
 /// A command that sends a payload of the project's `payloads/` as GitHub would, signed where it is pasted.

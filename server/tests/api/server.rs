@@ -80,6 +80,7 @@ impl Server {
                 RunTicket { reply_to, outcome: Box::pin(async { Some(Ok(outcome)) }) }
             }),
             activity: activity.clone(),
+            readers: tokio::sync::watch::Sender::new(0),
             readiness: Arc::new(Vec::new),
             metrics: Arc::new(String::new),
             stopping: Default::default(),

@@ -10,8 +10,9 @@ dir=${FASTN_CLUSTER:-$PWD/target/cluster}
 mkdir -p "$dir"; dir=$(cd "$dir" && pwd)
 export FASTN_SERVICES=$dir/services
 port=${FASTN_CLUSTER_PORT:-7410}
-fastn=$PWD/${CARGO_TARGET_DIR:-target}/debug/fastn
-[ "${CARGO_TARGET_DIR:0:1}" != / ] || fastn=$CARGO_TARGET_DIR/debug/fastn
+target=${CARGO_TARGET_DIR:-target}
+[ "${target:0:1}" = / ] || target=$PWD/$target
+fastn=$target/debug/fastn
 example=examples/github-triage
 account=acc_demo
 

@@ -19,7 +19,7 @@ account=acc_demo
 say() { printf '== %s\n' "$*" >&2; }
 
 say "build"
-cargo build -q --bin fastn
+cargo build -q --workspace
 
 say "three Kafka brokers and PostgreSQL"
 kafka=$(tests/services/kafka.sh start --nodes 3 | tail -1)

@@ -13,6 +13,7 @@ use crate::config::{Layer, ServeConfig};
 
 mod access_keys;
 mod activity;
+mod apps;
 mod bench;
 mod configure;
 mod doctor;
@@ -87,10 +88,13 @@ enum Command {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Triggers: list, show, url
+    /// Triggers: list, show, url, subscription
     #[command(subcommand)]
     Trigger(configure::TriggerCommand),
-    /// Secrets: list, set, delete
+    /// Connector apps: list, show, url, delete
+    #[command(subcommand)]
+    Apps(apps::AppCommand),
+    /// Secrets: list, set, delete, captured token
     #[command(subcommand)]
     Secrets(configure::SecretCommand),
     /// Send an event, or a webhook with its provider's signature
@@ -205,6 +209,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             configure::publish(&file, workflow, deploy, &remote).await
         }
         Command::Trigger(command) => configure::trigger(command).await,
+        Command::Apps(command) => apps::run(command).await,
         Command::Secrets(command) => configure::secret(command).await,
         Command::Send(send) => send::run(send).await,
         Command::Run(run) => run::run(run).await,
@@ -318,6 +323,7 @@ mod tests {
             "apply",
             "publish",
             "trigger",
+            "apps",
             "secrets",
             "send",
             "run",

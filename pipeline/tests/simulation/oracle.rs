@@ -59,9 +59,13 @@ pub(crate) fn check(world: &World) {
         let (status, executions) = journal.admitted.get(&offset).unwrap_or_else(|| panic!("event {offset} was lost"));
         let key = (event.scope.customer.as_str(), event.id.as_str());
         let is_first = *first.entry(key).or_insert(offset) == offset;
-        if event.trigger.is_some() {
+        if event.trigger.is_some() || event.source.starts_with("app/") {
             let expected = usize::from(is_first);
             assert_eq!(executions.len(), expected, "event {} at {offset}: {status:?}", event.id);
+        }
+        for start in executions.iter().filter(|_| event.source.starts_with("app/")) {
+            let own = format!("app-{}", event.scope.customer);
+            assert_eq!(start.trigger.as_ref().map(|trigger| trigger.as_str()), Some(own.as_str()), "a customer's own");
         }
     }
     for id in journal.started.keys() {

@@ -108,11 +108,16 @@ impl World {
         let (trigger, kind) = match self.random.below(10) {
             0..=3 => (Some("parallel"), "go"),
             4..=6 => (Some("sequential"), "go"),
-            7..=8 => (None, "paid"),
+            7 => (None, "paid"),
+            8 => (None, "made"),
             _ => (None, "other"),
         };
         let data = format!("{{\"w\":{}}}", self.random.below(4));
-        let event = event(&format!("e{sent}"), customer, trigger, kind, Origin::Webhook, &data);
+        let mut event = event(&format!("e{sent}"), customer, trigger, kind, Origin::Webhook, &data);
+        if kind == "made" {
+            // All three customers listen to this account; the edge has made an event for each, and this is one of them.
+            (event.source, event.subject) = ("app/app".to_owned(), Some("shared".to_owned()));
+        }
         self.tell(|| format!("event e{sent} {kind} of {customer} to {trigger:?}: {data}"));
         self.events.push((at, event));
     }

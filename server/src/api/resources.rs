@@ -149,7 +149,7 @@ pub(crate) fn same_id(part: &str, path: &str, body: &str) -> ApiResult<()> {
     Err(ApiError::invalid(part, format!("is {body:?} in the body and {path:?} in the path; they must be equal")))
 }
 
-fn answer<T: DeserializeOwned + Serialize>(status: StatusCode, row: &ResourceRow) -> ApiResult<Response> {
+pub(crate) fn answer<T: DeserializeOwned + Serialize>(status: StatusCode, row: &ResourceRow) -> ApiResult<Response> {
     let mut response = (status, Json(stored::<T>(row)?)).into_response();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", row.version)) {
         response.headers_mut().insert(header::ETAG, tag);
@@ -169,5 +169,7 @@ pub(crate) fn name_of(kind: ResourceKind) -> &'static str {
         ResourceKind::Secret => "secret",
         ResourceKind::EnvConfig => "configuration value",
         ResourceKind::AccessKey => "access key",
+        ResourceKind::App => "app",
+        ResourceKind::Subscription => "subscription",
     }
 }

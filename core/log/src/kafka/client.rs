@@ -85,7 +85,7 @@ fn secure(config: &mut ClientConfig, options: &KafkaOptions) {
 
 /// A producer. Idempotent, so that a retry neither doubles nor reorders; without an end to its patience (`message.timeout.ms`
 /// 0), so that it never drops one record and sends the next: when we lose patience, the whole producer goes. Batches are
-/// what queued while the requests before were under way: there is no fixed wait.
+/// what gathered while the one before was under way ([`crate::kafka::line`]).
 pub(crate) fn producer(options: &KafkaOptions) -> ClientConfig {
     let mut config = base(options);
     config

@@ -177,7 +177,8 @@ impl<'a> Recipients<'a> {
     /// The customers whose triggers listen to an event of an app, and whose events are taken here.
     pub(crate) fn listening(&self, app: &CompiledApp, account: Option<&str>, kind: &str) -> BTreeSet<CustomerId> {
         let Some(own) = self.own() else { return BTreeSet::new() };
-        let customers = own.app_triggers(&app.id, account, kind).into_iter().filter_map(|trigger| trigger.customer.clone());
+        let customers =
+            own.app_triggers(&app.id, account, kind).into_iter().filter_map(|trigger| trigger.customer.clone());
         let at_home = |customer: &CustomerId| {
             let scope = Scope::new(self.account.clone(), customer.clone());
             self.catalog.customer(&scope).is_some() && self.residency.check(self.catalog, &scope).is_ok()

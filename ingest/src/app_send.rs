@@ -89,7 +89,10 @@ pub fn parse_sent_app_events(
 fn known_app<'a>(into: Recipients<'a>, app: &str, event: &str, prefix: &str) -> Result<&'a CompiledApp, Problem> {
     let found = AppId::new(app).ok().and_then(|id| into.own()?.apps.get(&id));
     let Some(found) = found.filter(|app| app.spec.status == Switch::Enabled) else {
-        return Err(invalid_part(format!("{prefix}app"), format!("the account has no app {:?} that is on", cut(app, 60))));
+        return Err(invalid_part(
+            format!("{prefix}app"),
+            format!("the account has no app {:?} that is on", cut(app, 60)),
+        ));
     };
     if !found.sends(event) {
         let message = format!("{:?} is none of the events of app {}", cut(event, 60), found.id);
@@ -123,8 +126,7 @@ fn recipients(
 
 fn list(text: &str) -> Result<Vec<Sent>, Problem> {
     let message = || format!("must be an event, or an array of 1 to {APP_EVENTS_MAX} events");
-    let items: Items<'_, APP_EVENTS_MAX> =
-        serde_json::from_str(text).map_err(|_| invalid_part("body", message()))?;
+    let items: Items<'_, APP_EVENTS_MAX> = serde_json::from_str(text).map_err(|_| invalid_part("body", message()))?;
     if items.0.is_empty() {
         return Err(invalid_part("body", message()));
     }
@@ -159,9 +161,8 @@ fn read(text: &str, prefix: String) -> Result<Sent, Problem> {
     for (name, _) in &fields.0 {
         complaints.add(cut(name, 60), "is not known; there are id, app, event, customer, accountId, time and data");
     }
-    let customer = customer.and_then(|text| {
-        CustomerId::new(&text).map_err(|error| complaints.add("customer", error.to_string())).ok()
-    });
+    let customer = customer
+        .and_then(|text| CustomerId::new(&text).map_err(|error| complaints.add("customer", error.to_string())).ok());
     let draft = Draft {
         id: draft::id(id, &mut complaints),
         kind: draft::required("event", event, ATTRIBUTE_BYTES_MAX, &mut complaints),

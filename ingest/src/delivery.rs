@@ -61,7 +61,12 @@ mod tests {
     fn every_scheme() {
         let none: &[(&'static str, &str)] = &[];
         for (scheme, headers, data, expected) in [
-            (json!({"scheme": "github", "secret": "S"}), &[("x-github-delivery", "g")] as &[(&'static str, &str)], "{}", Some("g")),
+            (
+                json!({"scheme": "github", "secret": "S"}),
+                &[("x-github-delivery", "g")] as &[(&'static str, &str)],
+                "{}",
+                Some("g"),
+            ),
             (json!({"scheme": "standardWebhooks", "secret": "S"}), &[("webhook-id", "w")], "{}", Some("w")),
             (json!({"scheme": "svix", "secret": "S"}), &[("svix-id", "v"), ("webhook-id", "w")], "{}", Some("v")),
             (json!({"scheme": "svix", "secret": "S"}), &[("webhook-id", "w")], "{}", Some("w")),
@@ -69,7 +74,12 @@ mod tests {
             (json!({"scheme": "twilio", "secret": "S"}), &[("i-twilio-idempotency-token", "t")], "{}", Some("t")),
             (json!({"scheme": "linear", "secret": "S"}), &[("linear-delivery", "l")], "{}", Some("l")),
             (json!({"scheme": "zendesk", "secret": "S"}), &[("x-zendesk-webhook-invocation-id", "z")], "{}", Some("z")),
-            (json!({"scheme": "hmac", "secret": "S", "header": "h", "idHeader": "x-id"}), &[("x-id", "h")], "{}", Some("h")),
+            (
+                json!({"scheme": "hmac", "secret": "S", "header": "h", "idHeader": "x-id"}),
+                &[("x-id", "h")],
+                "{}",
+                Some("h"),
+            ),
             (json!({"scheme": "hmac", "secret": "S", "header": "h"}), none, "{\"id\":\"x\"}", None),
             (json!({"scheme": "stripe", "secret": "S"}), none, "{\"id\":\"evt_1\"}", Some("evt_1")),
             (json!({"scheme": "slack", "secret": "S"}), none, "{\"id\":\"x\",\"event_id\":\"Ev1\"}", Some("Ev1")),

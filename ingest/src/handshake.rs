@@ -39,11 +39,7 @@ const HANDSHAKE_BODY_BYTES_MAX: usize = 8 * 1024;
 ///
 /// # Errors
 /// `EVT-WEBHOOK-AUTH-FAILED` for a wrong verify token, `VALIDATION_ERROR` for a challenge that is too long.
-pub(crate) fn of_get(
-    guarded: Guarded<'_>,
-    secrets: Secrets<'_>,
-    sent: Sent<'_>,
-) -> Result<Option<Response>, Problem> {
+pub(crate) fn of_get(guarded: Guarded<'_>, secrets: Secrets<'_>, sent: Sent<'_>) -> Result<Option<Response>, Problem> {
     match guarded.verification {
         Verification::Dropbox { .. } => match parameter(sent, "challenge") {
             Some(challenge) => echo(guarded, "challenge", &challenge).map(Some),
@@ -69,10 +65,10 @@ pub(crate) fn of_get(
 /// # Errors
 /// `VALIDATION_ERROR` for a token that is too long.
 pub(crate) fn of_target(guarded: Guarded<'_>, sent: Sent<'_>) -> Result<Option<Response>, Problem> {
-    match (guarded.verification, parameter(sent, "validationToken")) {
-        (Verification::MicrosoftGraph { .. }, Some(token)) => echo(guarded, "validationToken", &token).map(Some),
-        _ => Ok(None),
+    if !matches!(guarded.verification, Verification::MicrosoftGraph { .. }) {
+        return Ok(None);
     }
+    parameter(sent, "validationToken").map(|token| echo(guarded, "validationToken", &token)).transpose()
 }
 
 /// The answer to a verified POST whose body is a handshake of this scheme.

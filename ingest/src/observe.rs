@@ -22,7 +22,11 @@ pub(crate) fn app_events(app: &str, dispatched: usize, unroutable: usize) {
     counter!("fastn_ingest_app_events_total", "outcome" => "dispatched").increment(dispatched as u64);
     counter!("fastn_ingest_app_events_total", "outcome" => "unroutable").increment(unroutable as u64);
     if unroutable > 0 {
-        tracing::info!(app, unroutable, "{unroutable} events of app {app} were unroutable: no trigger has their account");
+        tracing::info!(
+            app,
+            unroutable,
+            "{unroutable} events of app {app} were unroutable: no trigger has their account"
+        );
     }
 }
 

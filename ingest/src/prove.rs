@@ -9,8 +9,8 @@ use crate::edge::{OpenSecret, SecretAt};
 use crate::observe;
 use crate::problem::retry_after;
 use crate::verify::{
-    Check, Refusal, Sent, Signed, Window, basic, client_certificate, custom_hmac, dropbox, github, hubspot, linear, meta,
-    notion, shopify, slack, standard_webhooks, stripe, text_keys, token, twilio, zendesk,
+    Check, Refusal, Sent, Signed, Window, basic, client_certificate, custom_hmac, dropbox, github, hubspot, linear,
+    meta, notion, shopify, slack, standard_webhooks, stripe, text_keys, token, twilio, zendesk,
 };
 
 /// A public URL and what guards it.

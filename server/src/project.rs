@@ -242,7 +242,9 @@ pub(crate) fn stamps(directory: &Path) -> Stamps {
         }
     };
     look(directory.join("fastn.yaml"));
-    for (folder, endings) in [("workflows", &["ts", "js", "yaml"][..]), ("apps", &["yaml", "yml"][..]), ("triggers", &["yaml", "yml"][..])] {
+    for (folder, endings) in
+        [("workflows", &["ts", "js", "yaml"][..]), ("apps", &["yaml", "yml"][..]), ("triggers", &["yaml", "yml"][..])]
+    {
         files(&directory.join(folder), endings).unwrap_or_default().into_iter().for_each(&mut look);
     }
     stamps

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::condition::Condition;
 pub use crate::app::{App, AppEvent, RequestTemplate, Subscription, SubscriptionState, SubscriptionView};
+use crate::condition::Condition;
 pub use crate::verification::{
     HmacAlgorithm, HmacScheme, HubspotVersion, SecretNames, SignatureEncoding, TOLERANCE_SECONDS_DEFAULT, Verification,
 };

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use fastn_contract::resource::{App, Customer, CustomerStatus, Deployment, EnvConfig, Switch, Workflow, WorkflowVersion};
+use fastn_contract::resource::{
+    App, Customer, CustomerStatus, Deployment, EnvConfig, Switch, Workflow, WorkflowVersion,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, AppId, CustomerId, EndpointId, EnvironmentId, TriggerId, WorkflowId};
@@ -14,9 +16,7 @@ mod app;
 mod trigger;
 mod verification;
 
-pub use app::{
-    APP_EVENT_UNNAMED, APP_SOURCE_PREFIX, CompiledApp, Routing, app_of_source, app_source, compile_app,
-};
+pub use app::{APP_EVENT_UNNAMED, APP_SOURCE_PREFIX, CompiledApp, Routing, app_of_source, app_source, compile_app};
 pub use trigger::{CompiledRoute, CompiledTrigger, compile_trigger};
 
 /// The virtual environment that always runs the latest published version.

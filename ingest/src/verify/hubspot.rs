@@ -79,7 +79,13 @@ mod tests {
         \"changeFlag\":\"NEW\",\"appId\":54321}]";
     const SENT_S: i64 = 1_564_113_600;
 
-    fn check(version: HubspotVersion, uri: &str, headers: &[(&str, &str)], now_s: i64, body: &[u8]) -> Result<(), Refusal> {
+    fn check(
+        version: HubspotVersion,
+        uri: &str,
+        headers: &[(&str, &str)],
+        now_s: i64,
+        body: &[u8],
+    ) -> Result<(), Refusal> {
         let request = Request::at(now_s, headers).to(uri);
         let window = Window::around(request.now, None);
         signed(version, &[SECRET.to_owned()], Some(URL), request.sent(), window)?.check(body)

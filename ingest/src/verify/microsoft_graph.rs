@@ -39,10 +39,13 @@ mod tests {
     /// Property: the documented notification passes with its own state, and one notification without it refuses all.
     #[test]
     fn documented_notification() {
-        let own = r#"{"id":"lsgTZMr9KwAAA","subscriptionId":"<subscription_guid>","clientState":"<secretClientState>"}"#;
+        let own =
+            r#"{"id":"lsgTZMr9KwAAA","subscriptionId":"<subscription_guid>","clientState":"<secretClientState>"}"#;
         let states = ["<secretClientState>".to_owned(), "old".to_owned()];
         assert_eq!(check(&states, format!("{{\"value\":[{own},{{\"clientState\":\"old\"}}]}}").as_bytes()), Ok(()));
-        for bad in [format!("[{own},{{}}]"), format!("[{own},{{\"clientState\":\"x\"}}]"), "[{\"clientState\":\"\"}]".into()] {
+        for bad in
+            [format!("[{own},{{}}]"), format!("[{own},{{\"clientState\":\"x\"}}]"), "[{\"clientState\":\"\"}]".into()]
+        {
             let body = format!("{{\"value\":{bad}}}");
             assert_eq!(check(&states, body.as_bytes()), Err(Refusal::Mismatch), "{bad}");
         }

@@ -89,7 +89,8 @@ mod tests {
     use super::super::Request;
     use super::*;
 
-    const FORM: &[u8] = b"Digits=1234&CallSid=CA1234567890ABCDE&To=%2B18005551212&From=%2B14158675309&Caller=%2B14158675309";
+    const FORM: &[u8] =
+        b"Digits=1234&CallSid=CA1234567890ABCDE&To=%2B18005551212&From=%2B14158675309&Caller=%2B14158675309";
     const FORM_SIGNATURE: &str = "RSOYDt4T1cUTdK1PDd93/VVr8B8=";
     const JSON: &[u8] = b"{\"property\": \"value\", \"boolean\": true}";
     const JSON_SIGNATURE: &str = "a9nBmqA0ju/hNViExpshrM61xv4=";
@@ -105,7 +106,8 @@ mod tests {
     /// the port, and JSON by its hash.
     #[test]
     fn library_vectors() {
-        let (url, form, query) = ("https://mycompany.com/myapp.php", "application/x-www-form-urlencoded", "/x?foo=1&bar=2");
+        let (url, form, query) =
+            ("https://mycompany.com/myapp.php", "application/x-www-form-urlencoded", "/x?foo=1&bar=2");
         assert_eq!(check(url, query, form, FORM_SIGNATURE, FORM), Ok(()));
         assert_eq!(check("https://mycompany.com:1234/myapp.php", query, form, FORM_SIGNATURE, FORM), Ok(()));
         let repeated = b"Sid=CA123&SidAccount=AC123&Digits=5678&Digits=1234&Digits=1234";
@@ -116,7 +118,8 @@ mod tests {
     /// Property: another field, body, URL or hash is refused, and so is a body that nothing covers.
     #[test]
     fn refuses_the_rest() {
-        let (url, form, query) = ("https://mycompany.com/myapp.php", "application/x-www-form-urlencoded", "/x?foo=1&bar=2");
+        let (url, form, query) =
+            ("https://mycompany.com/myapp.php", "application/x-www-form-urlencoded", "/x?foo=1&bar=2");
         let changed = [FORM, b"&Digits=9"].concat();
         assert_eq!(check(url, query, form, FORM_SIGNATURE, &changed), Err(Refusal::Mismatch));
         assert_eq!(check(url, "/x?foo=1&bar=3", form, FORM_SIGNATURE, FORM), Err(Refusal::Mismatch));

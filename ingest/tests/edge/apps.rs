@@ -241,7 +241,10 @@ async fn backend_mistakes() {
         (json!({"app": "hub", "event": "none", "customer": "acme"}), "event"),
         (json!({"app": "hub", "event": "made", "customer": "a b"}), "customer"),
         (json!({"app": "hub", "event": "made", "customer": "acme", "type": "x"}), "type"),
-        (json!([{"app": "hub", "event": "made", "customer": "acme"}, {"app": "hub", "event": "none", "customer": "acme"}]), "events[1].event"),
+        (
+            json!([{"app": "hub", "event": "made", "customer": "acme"}, {"app": "hub", "event": "none", "customer": "acme"}]),
+            "events[1].event",
+        ),
         (json!([]), "body"),
         (json!([1]), "events[0]"),
     ] {
@@ -261,7 +264,8 @@ async fn the_source_is_reserved() {
     let event = json!({"type": "made", "source": "app/hub"});
     let problem = edge.post_events(&[], event.to_string()).await.problem(400, "VALIDATION_ERROR");
     assert_eq!(paths(&problem), ["source"]);
-    let problem = edge.post_events(&[], json!([{"type": "x"}, event]).to_string()).await.problem(400, "VALIDATION_ERROR");
+    let problem =
+        edge.post_events(&[], json!([{"type": "x"}, event]).to_string()).await.problem(400, "VALIDATION_ERROR");
     assert_eq!(paths(&problem), ["events[1].source"]);
     assert!(edge.events().is_empty());
 }

@@ -45,7 +45,8 @@ async fn slack() {
             edge.post("/v1/webhooks/slack", &headers, body).await
         }
     };
-    let challenge = r#"{"token":"Jhj5dZrVaK7ZwHHjRyZWjbDl","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY","type":"url_verification"}"#;
+    let challenge =
+        r#"{"token":"Jhj5dZrVaK7ZwHHjRyZWjbDl","challenge":"3eZbrw1aBm2rZgRNFdxV2595E9CY","type":"url_verification"}"#;
     assert_eq!(echoed(&post(challenge, "signing").await), "3eZbrw1aBm2rZgRNFdxV2595E9CY");
     post(challenge, "another").await.problem(401, "EVT-WEBHOOK-AUTH-FAILED");
     assert!(edge.events().is_empty());

@@ -9,7 +9,8 @@ use crate::support::*;
 const BODY: &str = r#"{"id":"evt_9","webhookTimestamp":1614265330000,"value":[{"clientState":"KEY"}]}"#;
 
 fn b64(hex: &str) -> String {
-    let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+    let bytes: Vec<u8> =
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
     BASE64_STANDARD.encode(bytes)
 }
 
@@ -77,7 +78,9 @@ fn verification(scheme: &str) -> Value {
     let more = match scheme {
         "meta" => json!({"verifyToken": "OLD"}),
         "hubspot" => json!({"url": "https://h.example/hook"}),
-        "hmac" => json!({"header": "X-Sig", "prefix": "v1=", "payload": "{timestamp}.{body}", "timestampHeader": "X-Time"}),
+        "hmac" => {
+            json!({"header": "X-Sig", "prefix": "v1=", "payload": "{timestamp}.{body}", "timestampHeader": "X-Time"})
+        }
         "token" => json!({"header": "X-Token"}),
         "basic" => json!({"username": "me"}),
         _ => json!({}),
@@ -92,8 +95,21 @@ fn verification(scheme: &str) -> Value {
 async fn two_keys_at_once() {
     let keys = ["whsec_b2xkLWtleQ==", "whsec_bmV3LWtleQ==", "whsec_b3RoZXIta2V5"];
     for scheme in [
-        "github", "standardWebhooks", "svix", "stripe", "slack", "shopify", "hubspot", "linear", "zendesk", "meta", "dropbox",
-        "notion", "hmac", "token", "basic",
+        "github",
+        "standardWebhooks",
+        "svix",
+        "stripe",
+        "slack",
+        "shopify",
+        "hubspot",
+        "linear",
+        "zendesk",
+        "meta",
+        "dropbox",
+        "notion",
+        "hmac",
+        "token",
+        "basic",
     ] {
         let edge = Edge::new();
         edge.configure(&[webhook("w", verification(scheme)), secret("NEW", keys[1])]);
@@ -101,7 +117,8 @@ async fn two_keys_at_once() {
             let headers = signed(scheme, key);
             let edge = &edge;
             async move {
-                let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                let headers: Vec<(&str, &str)> =
+                    headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
                 edge.post("/v1/webhooks/w", &headers, BODY).await
             }
         };
@@ -173,7 +190,8 @@ async fn basic_is_asked_for() {
 /// Property: the tolerance of a trigger moves its window, and without one it is five minutes.
 #[tokio::test]
 async fn tolerance() {
-    for (tolerance, away, good) in [(None, 300, true), (None, 301, false), (Some(20), 20, true), (Some(20), 21, false)] {
+    for (tolerance, away, good) in [(None, 300, true), (None, 301, false), (Some(20), 20, true), (Some(20), 21, false)]
+    {
         let edge = Edge::new();
         let mut verification = json!({"scheme": "stripe", "secret": "K"});
         if let Some(seconds) = tolerance {
@@ -191,7 +209,8 @@ async fn tolerance() {
 #[tokio::test]
 async fn urls_tell_nothing() {
     let edge = Edge::new();
-    let mut gone = a_row(fastn_domain::catalog::ResourceKind::Customer, "main", Some("acme"), "acme", json!({"id": "acme"}));
+    let mut gone =
+        a_row(fastn_domain::catalog::ResourceKind::Customer, "main", Some("acme"), "acme", json!({"id": "acme"}));
     gone.deleted = true;
     let taken = edge.post("/v1/webhooks/public", &[], "{}").await;
     edge.configure(&[gone]);

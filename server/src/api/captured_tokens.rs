@@ -42,13 +42,7 @@ pub(crate) async fn get(
     let fresh = u128::try_from(age_us).is_ok_and(|age| age <= SHOWN.as_micros());
     let newest = secret.versions.last_key_value();
     let (version, sealed) = newest.filter(|_| secret.captured && fresh).ok_or_else(missing)?;
-    let at = SecretAt {
-        account: &caller.account,
-        customer: customer.as_ref(),
-        name: &name,
-        version: *version,
-        sealed,
-    };
+    let at = SecretAt { account: &caller.account, customer: customer.as_ref(), name: &name, version: *version, sealed };
     let token = (api.apps.open_secret)(at).map_err(|reason| {
         crate::observe::secret_not_opened(&name, &reason);
         ApiError::new(ErrorCode::InternalError, "the token could not be opened; the server's log says why")

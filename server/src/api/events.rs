@@ -2,8 +2,8 @@
 
 use axum::Json;
 use axum::extract::State;
-use fastn_contract::app::{AppAccepted, SendAppEvent};
 use fastn_contract::activity::{EventStatus, EventView, Origin};
+use fastn_contract::app::{AppAccepted, SendAppEvent};
 use fastn_contract::command::{Accepted, SendEvent};
 use fastn_contract::page::Page;
 use fastn_domain::EventId;

@@ -13,9 +13,7 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
-use fastn_contract::resource::{
-    App, RequestTemplate, SubscriptionState, SubscriptionView, Trigger, TriggerSource,
-};
+use fastn_contract::resource::{App, RequestTemplate, SubscriptionState, SubscriptionView, Trigger, TriggerSource};
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::path::Path;
 use fastn_domain::{AccountId, AppId, TriggerId, template};
@@ -222,12 +220,7 @@ async fn app_of(api: &Api, caller: &Caller, trigger: &Trigger) -> ApiResult<App>
     resources::body(&resources::required(api, caller, ResourceKind::App, app).await?)
 }
 
-async fn store(
-    api: &Api,
-    caller: &Caller,
-    trigger: &Trigger,
-    view: SubscriptionView,
-) -> ApiResult<SubscriptionView> {
+async fn store(api: &Api, caller: &Caller, trigger: &Trigger, view: SubscriptionView) -> ApiResult<SubscriptionView> {
     let customer = checked("customer", trigger.customer.as_deref().map(fastn_domain::CustomerId::new).transpose())?;
     let write = resources::writing(KIND, customer, &trigger.id, &view, Expect::Any)?;
     api.store.write(&caller.account, vec![write]).await?;

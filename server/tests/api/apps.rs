@@ -76,9 +76,15 @@ async fn subscribes_and_unsubscribes() {
     assert_eq!(body, json!({"target": url, "query": "mutation { a { b } }", "tags": ["cus_acme", 1]}));
     let header = |name: &str| asked[0].headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
     assert_eq!(header("authorization"), Some("Bearer value of TOKEN 1"));
-    assert_eq!((header("content-type"), header("idempotency-key")), (Some("application/json"), Some("subscribe-t-1-1")));
+    assert_eq!(
+        (header("content-type"), header("idempotency-key")),
+        (Some("application/json"), Some("subscribe-t-1-1"))
+    );
     let known = subscription(&server).await;
-    assert_eq!((&known["state"], &known["subscriptionId"], &known["attempts"]), (&json!("subscribed"), &json!("77"), &json!(1)));
+    assert_eq!(
+        (&known["state"], &known["subscriptionId"], &known["attempts"]),
+        (&json!("subscribed"), &json!("77"), &json!(1))
+    );
     server.call("PUT", "/v1/triggers/t", Some(trigger("made", Some("p/1")))).await;
     server.call("POST", "/v1/triggers/t/retry-subscription", None).await;
     assert_eq!(server.asked.lock().unwrap().len(), 1);
@@ -117,10 +123,16 @@ async fn a_failed_subscription_is_retried() {
     assert_eq!((&known["state"], &known["detail"]), (&json!("failed"), &json!("the app answered 401")));
     set(Err("no answer came in time"));
     let (_, known) = server.call("POST", "/v1/triggers/t/retry-subscription", None).await;
-    assert_eq!((&known["state"], &known["detail"], &known["attempts"]), (&json!("failed"), &json!("no answer came in time"), &json!(2)));
+    assert_eq!(
+        (&known["state"], &known["detail"], &known["attempts"]),
+        (&json!("failed"), &json!("no answer came in time"), &json!(2))
+    );
     set(Ok((200, "no JSON")));
     let (_, known) = server.call("POST", "/v1/triggers/t/retry-subscription", None).await;
-    assert_eq!((&known["state"], &known["attempts"], &known["subscriptionId"]), (&json!("subscribed"), &json!(3), &Value::Null));
+    assert_eq!(
+        (&known["state"], &known["attempts"], &known["subscriptionId"]),
+        (&json!("subscribed"), &json!(3), &Value::Null)
+    );
     assert_eq!(subscription(&server).await, known);
     let mut off = trigger("made", Some("p1"));
     off["status"] = json!("disabled");
@@ -182,7 +194,11 @@ async fn app_event_triggers_are_checked() {
         source(|t| t["source"] = json!({"type": "event", "types": ["x"]})),
     ] {
         let (status, problem) = server.call("PUT", "/v1/triggers/t", Some(change)).await;
-        assert_eq!((status, &problem["errors"][0]["path"]), (StatusCode::BAD_REQUEST, &json!("source.app")), "{problem}");
+        assert_eq!(
+            (status, &problem["errors"][0]["path"]),
+            (StatusCode::BAD_REQUEST, &json!("source.app")),
+            "{problem}"
+        );
     }
     let (status, _) = server.with("DELETE", "/v1/triggers/t", None, &as_customer).await;
     assert_eq!(status, StatusCode::FORBIDDEN);

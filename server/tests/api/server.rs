@@ -10,7 +10,9 @@ use fastn_domain::catalog::{AccessKey, ResourceKind, SealedSecret};
 use fastn_domain::event::ReplyTo;
 use fastn_domain::{AccountId, CustomerId, Residency, Scope};
 use fastn_log::{Log, Topic};
-use fastn_server::api::{ActivityChange, AppAnswer, AppPorts, AppRequest, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
+use fastn_server::api::{
+    ActivityChange, AppAnswer, AppPorts, AppRequest, CatalogView, Ports, RunOutcome, RunTicket, SourceError,
+};
 use fastn_store::{CatalogFeed, Expect, FeedOptions, ResourceWrite, SqliteOptions, SqliteStore, Store};
 use fastn_testkit::MemoryLog;
 use serde_json::{Value, json};

@@ -76,6 +76,14 @@ const signature = `v0=${createHmac('sha256', keys[0]).update(`v0:${seconds}:${ch
 const slack = { 'x-slack-signature': signature, 'x-slack-request-timestamp': `${seconds}`, ...json };
 if ((await post(url('slack'), slack, challenge, 200)) !== 'c-1') throw new Error('the challenge of Slack did not come back');
 
+// Notion posts its key first, and signs with it from then on.
+await post(url('notion'), json, JSON.stringify({ verification_token: 'secret_node' }), 200);
+const page = JSON.stringify({ id: 'n-1', type: 'page.created' });
+const notion = (key) => ({ 'x-notion-signature': `sha256=${createHmac('sha256', key).update(page).digest('hex')}`, ...json });
+await post(url('notion'), notion('secret_node'), page, 202);
+await post(url('notion'), notion('secret_other'), page, 401);
+await post(url('notion'), json, JSON.stringify({ verification_token: 'secret_thief' }), 401);
+
 const batch = JSON.stringify([
   { subscriptionType: 'contact.creation', portalId: 1, n: 'a' },
   { subscriptionType: 'contact.creation', portalId: 2, n: 'b' },

@@ -74,7 +74,9 @@ fn check_hmac(scheme: &HmacScheme, part: &mut impl FnMut(&str, String)) {
     };
     let signs_time = pieces.contains(&Piece::Timestamp);
     match (&scheme.timestamp_header, signs_time) {
-        (Some(_), false) => part("payload", "must hold {timestamp}: a time that is not signed proves nothing".to_owned()),
+        (Some(_), false) => {
+            part("payload", "must hold {timestamp}: a time that is not signed proves nothing".to_owned())
+        }
         (None, true) => part("timestampHeader", "is needed for {timestamp} in the payload".to_owned()),
         (None, false) if scheme.tolerance_seconds.is_some() => {
             part("toleranceSeconds", "needs a timestampHeader".to_owned());
@@ -136,7 +138,10 @@ mod tests {
             (json!({"scheme": "hmac", "secret": "A", "header": "a b"}), "v.header"),
             (json!({"scheme": "hmac", "secret": "A", "header": "a", "payload": "x"}), "v.payload"),
             (json!({"scheme": "hmac", "secret": "A", "header": "a", "timestampHeader": "t"}), "v.payload"),
-            (json!({"scheme": "hmac", "secret": "A", "header": "a", "payload": "{timestamp}{body}"}), "v.timestampHeader"),
+            (
+                json!({"scheme": "hmac", "secret": "A", "header": "a", "payload": "{timestamp}{body}"}),
+                "v.timestampHeader",
+            ),
             (json!({"scheme": "hmac", "secret": "A", "header": "a", "payload": "{id}{body}"}), "v.idHeader"),
             (json!({"scheme": "hmac", "secret": "A", "header": "a", "toleranceSeconds": 5}), "v.toleranceSeconds"),
             (json!({"scheme": "basic", "secret": "A", "username": "a:b"}), "v.username"),

@@ -53,7 +53,8 @@ async fn accounts_and_customers_are_apart() {
         assert_eq!(status, StatusCode::CREATED, "{answer}");
     }
     for (method, path) in operations() {
-        if !path.starts_with("/v1/") || path.starts_with("/v1/webhooks") || path.contains("stream") {
+        let sends_apps = path.starts_with("/v1/app") && is_edge(&method, &path);
+        if !path.starts_with("/v1/") || path.starts_with("/v1/webhooks") || sends_apps || path.contains("stream") {
             continue;
         }
         let (url, body) = sample(&path);
@@ -101,7 +102,7 @@ async fn customers_of_another_region_are_sent_there() {
     }
     let mut tried = 0;
     for (method, path) in operations() {
-        if !path.starts_with("/v1/") || path.starts_with("/v1/webhooks") || (method == "POST" && path == "/v1/events") {
+        if !path.starts_with("/v1/") || is_edge(&method, &path) {
             continue;
         }
         let (url, body) = sample(&path);

@@ -20,6 +20,6 @@ mod observe;
 mod scheduler;
 mod timetable;
 
-pub use failures::{Failures, FAILURES_LOOK_BACK};
+pub use failures::{FAILURES_LOOK_BACK, Failures};
 pub use scheduler::{MARK, Scheduler, SchedulerConfig, Turner};
 pub use timetable::{Due, Timetable};

@@ -106,17 +106,7 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
         Some(id) if errors.is_empty() => {
             let (created, changed) = (Timestamp(0), Timestamp(0));
             let ticks = ticks.map(Arc::new);
-            Ok(CompiledTrigger {
-                id,
-                customer,
-                spec,
-                deduplication_key,
-                sequence_key,
-                routes,
-                ticks,
-                created,
-                changed,
-            })
+            Ok(CompiledTrigger { id, customer, spec, deduplication_key, sequence_key, routes, ticks, created, changed })
         }
         _ => Err(errors),
     }

@@ -7,9 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use fastn_contract::activity::{
-    DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView, Origin,
-};
+use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView, Origin};
 use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
@@ -172,7 +170,13 @@ async fn seen_by_owner(store: &dyn Store, own: &Scope) -> Vec<String> {
         some(shown(&store.recall(&reach, "k").await.expect("reads"))),
         store.known_events(&reach, &[event_id()]).await.expect("reads").iter().map(|known| shown(known)).collect(),
         shown(&store.schedule_runs(&reach, &trigger_id(), Timestamp(0), "").await.expect("reads").last),
-        store.failing_schedules(&own.account, Timestamp(0), 9).await.expect("reads").iter().map(|id| shown(id)).collect(),
+        store
+            .failing_schedules(&own.account, Timestamp(0), 9)
+            .await
+            .expect("reads")
+            .iter()
+            .map(|id| shown(id))
+            .collect(),
     ]
 }
 
@@ -189,7 +193,10 @@ async fn reads_nothing(store: &dyn Store, stranger: &Reach) {
     assert!(store.dead_letters(stranger, None, None, &page).await.expect("reads").items.is_empty());
     assert_eq!(store.dead_letter(stranger, ID).await.expect("reads"), None);
     assert_eq!(store.known_events(stranger, &[event_id()]).await.expect("reads"), []);
-    assert_eq!(store.schedule_runs(stranger, &trigger_id(), Timestamp(0), "").await.expect("reads"), Default::default());
+    assert_eq!(
+        store.schedule_runs(stranger, &trigger_id(), Timestamp(0), "").await.expect("reads"),
+        Default::default()
+    );
     // Schedules are counted for the account as a whole.
     let failing = store.failing_schedules(stranger.account(), Timestamp(0), 9).await.expect("reads");
     assert_eq!(failing.is_empty(), stranger.account().as_str() != "a");

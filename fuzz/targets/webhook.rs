@@ -43,6 +43,7 @@ static FIXTURE: LazyLock<Fixture> = LazyLock::new(|| {
         log: log.clone(),
         catalog,
         secrets: Arc::new(|_| Ok("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned())),
+        keep_secret: Arc::new(|_| Box::pin(async { Ok(true) })),
         clock: Arc::new(FixedClock),
         residency: Arc::default(),
         config: IngestConfig::default(),

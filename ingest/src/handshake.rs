@@ -65,10 +65,10 @@ pub(crate) fn of_get(guarded: Guarded<'_>, secrets: Secrets<'_>, sent: Sent<'_>)
 /// # Errors
 /// `VALIDATION_ERROR` for a token that is too long.
 pub(crate) fn of_target(guarded: Guarded<'_>, sent: Sent<'_>) -> Result<Option<Response>, Problem> {
-    match (guarded.verification, parameter(sent, "validationToken")) {
-        (Verification::MicrosoftGraph { .. }, Some(token)) => echo(guarded, "validationToken", &token).map(Some),
-        _ => Ok(None),
+    if !matches!(guarded.verification, Verification::MicrosoftGraph { .. }) {
+        return Ok(None);
     }
+    parameter(sent, "validationToken").map(|token| echo(guarded, "validationToken", &token)).transpose()
 }
 
 /// The answer to a verified POST whose body is a handshake of this scheme.

@@ -33,6 +33,7 @@ mod problem;
 mod reference;
 mod resources;
 mod runs;
+mod schedules;
 mod secrets;
 mod stream;
 mod subscriptions;
@@ -117,6 +118,12 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(runs::run))
         .routes(routes!(triggers::list, triggers::create))
         .routes(routes!(triggers::get, triggers::put, triggers::delete))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::get))
+        .routes(routes!(schedules::run))
+        .routes(routes!(schedules::backfill))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
         .routes(routes!(subscriptions::get))
         .routes(routes!(subscriptions::retry))
         .routes(routes!(apps::list))

@@ -9,6 +9,7 @@ pub mod condition;
 pub mod error;
 pub mod page;
 pub mod resource;
+pub mod schedule;
 pub mod verification;
 
 /// Header that carries the access key, e.g. `fsk_test_…`. `Authorization: Bearer` is accepted too.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::app::{App, AppEvent, RequestTemplate, Subscription, SubscriptionState, SubscriptionView};
 use crate::condition::Condition;
+use crate::schedule::Schedule;
 pub use crate::verification::{
     HmacAlgorithm, HmacScheme, HubspotVersion, SecretNames, SignatureEncoding, TOLERANCE_SECONDS_DEFAULT, Verification,
 };
@@ -273,6 +274,8 @@ pub enum TriggerSource {
         /// The types, e.g. `order.created` or `order.*`.
         types: Vec<String>,
     },
+    /// The clock.
+    Schedule(Box<Schedule>),
 }
 
 /// Whether several executions of a trigger may run at once.

@@ -9,6 +9,7 @@ use fastn_contract::resource::{
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, AppId, CustomerId, EndpointId, EnvironmentId, TriggerId, WorkflowId};
+use crate::schedule::ScheduleState;
 use crate::scope::Scope;
 use crate::time::Timestamp;
 
@@ -44,6 +45,8 @@ pub enum ResourceKind {
     EnvConfig,
     /// An access key, hashed; id = its id.
     AccessKey,
+    /// What the platform remembers of a schedule; id = its trigger's.
+    ScheduleState,
     /// A connector app's webhook; id = its id.
     App,
     /// Whether a connector app knows of a trigger; id = the trigger's. The catalog does not hold it.
@@ -63,6 +66,7 @@ impl ResourceKind {
             Self::Secret => "secret",
             Self::EnvConfig => "env_config",
             Self::AccessKey => "access_key",
+            Self::ScheduleState => "schedule_state",
             Self::App => "app",
             Self::Subscription => "subscription",
         }
@@ -70,7 +74,7 @@ impl ResourceKind {
 
     /// The inverse of [`ResourceKind::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        const ALL: [ResourceKind; 11] = [
+        const ALL: [ResourceKind; 12] = [
             ResourceKind::Account,
             ResourceKind::Customer,
             ResourceKind::Workflow,
@@ -80,6 +84,7 @@ impl ResourceKind {
             ResourceKind::Secret,
             ResourceKind::EnvConfig,
             ResourceKind::AccessKey,
+            ResourceKind::ScheduleState,
             ResourceKind::App,
             ResourceKind::Subscription,
         ];
@@ -184,6 +189,8 @@ pub struct AccountCatalog {
     pub workflows: HashMap<WorkflowId, Arc<WorkflowEntry>>,
     /// Its triggers.
     pub triggers: HashMap<TriggerId, Arc<CompiledTrigger>>,
+    /// What is remembered of its schedules.
+    pub schedules: HashMap<TriggerId, Arc<ScheduleState>>,
     /// Its secrets, by customer (none: the account's own) and name.
     pub secrets: HashMap<(Option<CustomerId>, String), Arc<Secret>>,
     /// Its connector apps.
@@ -345,11 +352,18 @@ impl Catalog {
                     self.webhooks.remove(&id);
                 }
                 account.forget_app_trigger(&id);
-                let compile = |row: &ResourceRow| compile_trigger(parse(row)?).map_err(first_message);
+                let compile = |row: &ResourceRow| {
+                    let trigger = compile_trigger(parse(row)?).map_err(first_message)?;
+                    Ok(CompiledTrigger { created: row.created, changed: row.updated, ..trigger })
+                };
                 let applied = upsert(&mut account.triggers, id.clone(), row, compile);
                 // One that cannot be used leaves the older one in force.
                 account.index_app_trigger(&id);
                 applied?;
+            }
+            ResourceKind::ScheduleState => {
+                let id = TriggerId::new(&row.id).map_err(|error| error.to_string())?;
+                upsert(&mut account.schedules, id, row, parse::<ScheduleState>)?;
             }
             ResourceKind::Secret => {
                 let name = row.id.rsplit('/').next().unwrap_or(&row.id).to_owned();

@@ -17,7 +17,7 @@ use super::extract::{Body, Params, PathParts, Precondition, checked};
 use super::idempotency::IdempotencyKey;
 use super::problem::{ApiError, ApiResult};
 use super::resources::{self, ListParams};
-use super::{opaque_id, subscriptions};
+use super::{opaque_id, schedules, subscriptions};
 
 const KIND: ResourceKind = ResourceKind::Trigger;
 
@@ -120,6 +120,7 @@ async fn write(
     if before.is_none() {
         writes.extend(subscriptions::beginning(&trigger, &compiled.id)?);
     }
+    writes.extend(schedules::told_by_write(api, caller, before.as_ref(), &trigger).await?);
     let rows = resources::write_all(api, caller, writes).await?;
     let missing = || ApiError::new(ErrorCode::DbError, "the database returned no row");
     let row = rows.into_iter().find(|row| row.kind == KIND).ok_or_else(missing)?;
@@ -147,7 +148,8 @@ pub(crate) async fn delete(
     let row = resources::required(&api, &caller, KIND, &id).await?;
     let trigger: Trigger = resources::body(&row)?;
     if !matches!(trigger.source, TriggerSource::AppEvent { .. }) {
-        return resources::delete(&api, &caller, KIND, &id, expect).await;
+        let history = schedules::forgotten(&api, &caller, &id).await?;
+        return resources::delete_with(&api, &caller, KIND, &id, expect, history).await;
     }
     caller.may_configure()?;
     let expect = if expect == Expect::Any { Expect::Version(row.version) } else { expect };

@@ -131,6 +131,7 @@ pub(crate) async fn trigger(command: TriggerCommand) -> anyhow::Result<()> {
                 let kind = match &trigger.source {
                     TriggerSource::Webhook { .. } => "webhook".to_owned(),
                     TriggerSource::Event { types } => format!("event {}", types.join(", ")),
+                    TriggerSource::Schedule(_) => "schedule".to_owned(),
                     TriggerSource::AppEvent { app, event, .. } => format!("app event {app} {event}"),
                 };
                 let routes: Vec<&str> = trigger.routes.iter().map(|route| route.workflow.as_str()).collect();

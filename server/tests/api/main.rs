@@ -4,6 +4,7 @@
 
 mod apps;
 mod isolation;
+mod schedules;
 mod server;
 
 use std::sync::Arc;

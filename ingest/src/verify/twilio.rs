@@ -53,8 +53,11 @@ impl Signed {
             None if !body.is_empty() => return Err(Refusal::malformed(BODY_HASH)),
             None => String::new(),
         };
-        let tried = self.urls.iter().map(|url| self.inner.check(format!("{url}{fields}").as_bytes()));
-        tried.fold(Err(Refusal::Mismatch), |found, one| found.or(one))
+        let right = |url: &&String| self.inner.check(format!("{url}{fields}").as_bytes()).is_ok();
+        match self.urls.iter().filter(right).count() {
+            0 => Err(Refusal::Mismatch),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -109,6 +109,9 @@ fn mend_schemas(schemas: &mut Map<String, Value>) {
     // The derive does not see names that a macro gives.
     let codes: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
     schemas["ErrorCode"]["enum"] = json!(codes);
+    for limit in ["minItems", "maxItems"] {
+        schemas["SecretNames"]["oneOf"][1][limit] = json!(2);
+    }
     let mut limit = |schema: &str, field: &str, limits: Value| {
         let Some(property) = schemas.get_mut(schema).and_then(|schema| schema["properties"].get_mut(field)) else {
             return;

@@ -35,10 +35,10 @@ pub(super) fn check(path: &str, verification: &Verification, complain: &mut impl
             check_header("header", header, &mut part);
             check_text("prefix", prefix, &mut part);
         }
-        Verification::Basic { username, .. } => {
-            if username.is_empty() || username.contains(':') || username.len() > HEADER_BYTES_MAX {
-                part("username", format!("must be 1 to {HEADER_BYTES_MAX} bytes without a colon"));
-            }
+        Verification::Basic { username, .. }
+            if username.is_empty() || username.contains(':') || username.len() > HEADER_BYTES_MAX =>
+        {
+            part("username", format!("must be 1 to {HEADER_BYTES_MAX} bytes without a colon"));
         }
         Verification::ClientCertificate { header, allowed } => {
             check_header("header", header, &mut part);

@@ -158,7 +158,7 @@ async fn backfills_make_what_is_not_there() {
     let mut batch = rows::batch(0, 1);
     for (n, status) in [(1, EventStatus::Delivered), (3, EventStatus::Rejected)] {
         let id = EventId::new(&expected[n as usize - 1]).unwrap();
-        batch.events.push(fastn_store::EventRow { id, status, ..rows::event(&scope, n) });
+        batch.events.push(fastn_store::EventRow { id, status, origin: Origin::Schedule, ..rows::event(&scope, n) });
     }
     server.store.project(batch).await.unwrap();
     let (_, left) = backfill(range).await;

@@ -156,7 +156,7 @@ pub(crate) async fn backfill(
         ids.push(commands::event_id(&schedule::fire_id(&trigger.id, *at))?);
     }
     let known: HashSet<(CustomerId, EventId)> =
-        api.store.known_events(&caller.reach(), &ids).await?.into_iter().collect();
+        api.store.known_fires(&caller.reach(), &ids).await?.into_iter().collect();
     let mut events = Vec::new();
     for (id, at) in ids.iter().zip(&times) {
         for scope in scopes.iter().filter(|scope| !known.contains(&(scope.customer.clone(), id.clone()))) {

@@ -13,6 +13,7 @@ use crate::config::{Layer, ServeConfig};
 
 mod access_keys;
 mod activity;
+mod alerts;
 mod bench;
 mod configure;
 mod doctor;
@@ -106,6 +107,9 @@ enum Command {
     /// Dead letters: list, show, replay
     #[command(subcommand)]
     DeadLetters(activity::DeadLetterCommand),
+    /// Alerts: list, show; their rules: rules, apply, pause, resume, silence, unsilence, test, delete
+    #[command(subcommand)]
+    Alerts(alerts::AlertCommand),
     /// Access keys: create, list, revoke
     #[command(subcommand)]
     AccessKeys(access_keys::AccessKeyCommand),
@@ -211,6 +215,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Events(command) => activity::events(command).await,
         Command::Executions(command) => activity::executions(command).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
+        Command::Alerts(command) => alerts::run(command).await,
         Command::AccessKeys(command) => access_keys::run(command).await,
         Command::DeadLetters(command) => activity::dead_letters(command).await,
         Command::Bench(bench) => bench::run(bench).await,
@@ -324,6 +329,7 @@ mod tests {
             "events",
             "executions",
             "dead-letters",
+            "alerts",
             "access-keys",
             "migrate",
             "doctor",
@@ -347,6 +353,9 @@ mod tests {
             "fastn executions show exec_1",
             "fastn dead-letters replay --workflow triage --from-failed-step",
             "fastn dead-letters replay --all --limit 1000",
+            "fastn alerts list --state firing",
+            "fastn alerts apply alerts/errors.yaml",
+            "fastn alerts silence errors --duration 2h",
         ] {
             super::Cli::command().try_get_matches_from(line.split(' ')).expect(line);
         }

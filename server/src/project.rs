@@ -5,6 +5,7 @@
 //!   workflows/<id>.ts         code
 //!   workflows/<id>.yaml       settings, where the defaults do not do
 //!   triggers/<any>.yaml       one trigger a file
+//!   alerts/<any>.yaml         one alert rule a file
 //! ```
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, anyhow, bail};
 use fastn_sdk::Fastn;
+use fastn_sdk::contract::alert::AlertRule;
 use fastn_sdk::contract::command::PublishVersion;
 use fastn_sdk::contract::resource::{Customer, EnvConfig, SecretWrite, Trigger, Workflow};
 use serde::Deserialize;
@@ -58,6 +60,8 @@ pub(crate) struct Project {
     pub(crate) workflows: Vec<WorkflowFile>,
     /// By file.
     pub(crate) triggers: Vec<Trigger>,
+    /// By file.
+    pub(crate) alerts: Vec<AlertRule>,
 }
 
 impl Project {
@@ -89,6 +93,9 @@ impl Project {
         for path in files(&directory.join("triggers"), &["yaml", "yml"])? {
             project.triggers.push(yaml(&path)?);
         }
+        for path in files(&directory.join("alerts"), &["yaml", "yml"])? {
+            project.alerts.push(yaml(&path)?);
+        }
         Ok(project)
     }
 }
@@ -100,7 +107,8 @@ impl Project {
     /// How many parts are applied.
     pub(crate) fn parts(&self) -> usize {
         let Manifest { customers, secrets, env_config, .. } = &self.manifest;
-        customers.len() + secrets.len() + env_config.len() + self.workflows.len() + self.triggers.len()
+        let rest = self.workflows.len() + self.triggers.len() + self.alerts.len();
+        customers.len() + secrets.len() + env_config.len() + rest
     }
 
     /// Puts variables of the environment where `${NAME}` stands in secrets and configuration values; `dev_url` is the
@@ -187,6 +195,10 @@ pub(crate) async fn apply(fastn: &Fastn, project: &Project, step: impl Fn()) -> 
         applied.note(format!("trigger {}", trigger.id), fastn.put_trigger(trigger).await);
         step();
     }
+    for rule in &project.alerts {
+        applied.note(format!("alert rule {}", rule.id), fastn.put_alert_rule(rule).await);
+        step();
+    }
     applied
 }
 
@@ -227,7 +239,9 @@ pub(crate) fn stamps(directory: &Path) -> Stamps {
         }
     };
     look(directory.join("fastn.yaml"));
-    for (folder, endings) in [("workflows", &["ts", "js", "yaml"][..]), ("triggers", &["yaml", "yml"][..])] {
+    for (folder, endings) in
+        [("workflows", &["ts", "js", "yaml"][..]), ("triggers", &["yaml", "yml"][..]), ("alerts", &["yaml", "yml"][..])]
+    {
         files(&directory.join(folder), endings).unwrap_or_default().into_iter().for_each(&mut look);
     }
     stamps

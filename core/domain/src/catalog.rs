@@ -10,8 +10,10 @@ use crate::ids::{AccountId, CustomerId, EnvironmentId, TriggerId, WorkflowId};
 use crate::scope::Scope;
 use crate::time::Timestamp;
 
+mod alert;
 mod trigger;
 
+pub use alert::{CompiledAlert, SILENCE_S_MAX, compile_alert};
 pub use trigger::{CompiledRoute, CompiledTrigger, compile_trigger};
 
 /// The virtual environment that always runs the latest published version.
@@ -39,6 +41,8 @@ pub enum ResourceKind {
     EnvConfig,
     /// An access key, hashed; id = its id.
     AccessKey,
+    /// An alert rule; id = its id.
+    AlertRule,
 }
 
 impl ResourceKind {
@@ -54,12 +58,13 @@ impl ResourceKind {
             Self::Secret => "secret",
             Self::EnvConfig => "env_config",
             Self::AccessKey => "access_key",
+            Self::AlertRule => "alert_rule",
         }
     }
 
     /// The inverse of [`ResourceKind::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        const ALL: [ResourceKind; 9] = [
+        const ALL: [ResourceKind; 10] = [
             ResourceKind::Account,
             ResourceKind::Customer,
             ResourceKind::Workflow,
@@ -69,6 +74,7 @@ impl ResourceKind {
             ResourceKind::Secret,
             ResourceKind::EnvConfig,
             ResourceKind::AccessKey,
+            ResourceKind::AlertRule,
         ];
         ALL.into_iter().find(|kind| kind.as_str() == text)
     }
@@ -172,6 +178,8 @@ pub struct AccountCatalog {
     pub secrets: HashMap<(Option<CustomerId>, String), Arc<Secret>>,
     /// Its configuration values, by environment and key, as JSON text.
     pub env_config: HashMap<(EnvironmentId, String), Arc<str>>,
+    /// Its alert rules.
+    pub alerts: HashMap<String, Arc<CompiledAlert>>,
 }
 
 impl AccountCatalog {
@@ -284,6 +292,11 @@ impl Catalog {
                 upsert(&mut account.secrets, (row.customer.clone(), name), row, parse::<Secret>)?;
             }
             ResourceKind::EnvConfig => apply_env_config(account, row)?,
+            ResourceKind::AlertRule => {
+                upsert(&mut account.alerts, row.id.clone(), row, |row| {
+                    compile_alert(parse(row)?).map_err(first_message)
+                })?;
+            }
             ResourceKind::AccessKey => {
                 let key: AccessKey = parse(row)?;
                 if row.deleted {

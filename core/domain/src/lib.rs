@@ -12,6 +12,7 @@ pub mod residency;
 pub mod retry;
 pub mod route;
 pub mod scope;
+pub mod span;
 pub mod time;
 pub mod trace;
 

@@ -1,6 +1,7 @@
 //! What every store must do. Run [`run_all`] against each implementation.
 
 mod activity;
+mod alerts;
 mod isolation;
 mod resources;
 pub mod rows;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use fastn_store::{Store, StoreError, StoreErrorKind};
 
-pub use rows::{batch, end, event, execution, failure, patch, scope};
+pub use rows::{alert, batch, end, event, execution, failure, patch, scope};
 
 /// A store and what must live as long as it, such as its directory.
 pub type Opened = (Arc<dyn Store>, Box<dyn std::any::Any + Send>);
@@ -49,6 +50,11 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         activity::a_refused_batch_changes_nothing,
         activity::pruning_spares_the_living_and_their_input,
         activity::reset_empties_activity_and_positions,
+        alerts::a_save_from_another_revision_changes_nothing,
+        alerts::alerts_page_and_filter,
+        alerts::old_alerts_are_forgotten_once_resolved,
+        alerts::dead_letters_are_counted_while_pending,
+        alerts::bookmarks_only_go_forward,
     );
     let (store, _guard) = open().await;
     isolation::no_method_crosses_a_boundary(store).await;

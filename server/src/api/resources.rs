@@ -169,5 +169,6 @@ pub(crate) fn name_of(kind: ResourceKind) -> &'static str {
         ResourceKind::Secret => "secret",
         ResourceKind::EnvConfig => "configuration value",
         ResourceKind::AccessKey => "access key",
+        ResourceKind::AlertRule => "alert rule",
     }
 }

@@ -8,17 +8,18 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView};
+use fastn_contract::alert::AlertView;
 use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, EventId, ExecutionId};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    EventFilter, ExecutionFilter, Expect, PageRequest, Position, ProjectionBatch, RememberedAnswer, ReplaySource,
-    ResourceWrite, Store, StoreResult,
+    AlertFilter, AlertMemory, AlertSave, EventFilter, ExecutionFilter, Expect, PageRequest, Position, ProjectionBatch,
+    RememberedAnswer, ReplaySource, ResourceWrite, Store, StoreResult,
 };
 
-use super::rows::{batch, end, event, execution, scope};
+use super::rows::{alert, batch, end, event, execution, scope};
 
 /// The methods of the seam, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,6 +41,13 @@ enum Method {
     Project,
     Prune,
     ResetActivity,
+    Alerts,
+    Alert,
+    PendingDeadLetters,
+    AlertMemory,
+    SaveAlerts,
+    Bookmark,
+    SetBookmark,
     Close,
 }
 
@@ -65,7 +73,14 @@ impl Method {
             Self::Position => Self::Project,
             Self::Project => Self::Prune,
             Self::Prune => Self::ResetActivity,
-            Self::ResetActivity => Self::Close,
+            Self::ResetActivity => Self::Alerts,
+            Self::Alerts => Self::Alert,
+            Self::Alert => Self::PendingDeadLetters,
+            Self::PendingDeadLetters => Self::AlertMemory,
+            Self::AlertMemory => Self::SaveAlerts,
+            Self::SaveAlerts => Self::Bookmark,
+            Self::Bookmark => Self::SetBookmark,
+            Self::SetBookmark => Self::Close,
             Self::Close => return None,
         })
     }
@@ -122,6 +137,8 @@ async fn seed(store: &dyn Store, own: &Scope) {
     rows.executions = vec![failed];
     store.project(rows).await.expect("projects");
     store.remember(&Reach::Customer(own.clone()), "k", answer("own")).await.expect("remembers");
+    let alerts = vec![alert(own, 1)];
+    store.save_alerts(AlertSave { alerts, ..AlertSave::default() }).await.expect("saves");
 }
 
 fn answer(body: &str) -> RememberedAnswer {
@@ -151,6 +168,9 @@ async fn seen_by_owner(store: &dyn Store, own: &Scope) -> Vec<String> {
         some(shown(&store.dead_letters(&reach, None, None, &page).await.expect("reads"))),
         some(shown(&store.dead_letter(&reach, ID).await.expect("reads"))),
         some(shown(&store.recall(&reach, "k").await.expect("reads"))),
+        some(shown(&store.alerts(&reach, &AlertFilter::default(), &page).await.expect("reads"))),
+        some(shown(&store.alert(&reach, "alert_1").await.expect("reads"))),
+        shown(&store.pending_dead_letters(&reach, None).await.expect("reads")),
     ]
 }
 
@@ -167,6 +187,9 @@ async fn reads_nothing(store: &dyn Store, stranger: &Reach) {
     assert!(store.dead_letters(stranger, None, None, &page).await.expect("reads").items.is_empty());
     assert_eq!(store.dead_letter(stranger, ID).await.expect("reads"), None);
     assert!(store.recall(stranger, "k").await.expect("reads").is_none_or(|found| found.body != "own"));
+    assert!(store.alerts(stranger, &AlertFilter::default(), &page).await.expect("reads").items.is_empty());
+    assert_eq!(store.alert(stranger, "alert_1").await.expect("reads"), None);
+    assert_eq!(store.pending_dead_letters(stranger, None).await.expect("reads"), 0);
 }
 
 /// What a stranger may write stays its own, even under the same names.
@@ -200,6 +223,12 @@ async fn serves_the_node(store: &dyn Store, own: &Scope, before: &[String]) {
     assert_eq!(seen_by_owner(store, own).await, before, "rows of another account are not shown");
     store.prune(Timestamp(0), 10).await.expect("prunes");
     assert_eq!(seen_by_owner(store, own).await, before, "nothing is that old");
+    assert_eq!(store.alert_memory().await.expect("reads").revision, 1);
+    let alerts = vec![alert(&theirs, 2)];
+    store.save_alerts(AlertSave { from: 1, alerts, ..AlertSave::default() }).await.expect("saves");
+    assert_eq!(seen_by_owner(store, own).await, before, "alerts of another account are not shown");
+    store.set_bookmark("f", 0, position).await.expect("writes");
+    assert_eq!(store.bookmark("f", 0).await.expect("reads"), position);
     store.reset_activity().await.expect("resets");
     store.close().await;
 }
@@ -272,6 +301,27 @@ impl Store for Witness {
     }
     async fn reset_activity(&self) -> StoreResult<()> {
         self.saw(Method::ResetActivity).reset_activity().await
+    }
+    async fn alerts(&self, reach: &Reach, filter: &AlertFilter, page: &PageRequest) -> StoreResult<Page<AlertView>> {
+        self.saw(Method::Alerts).alerts(reach, filter, page).await
+    }
+    async fn alert(&self, reach: &Reach, id: &str) -> StoreResult<Option<AlertView>> {
+        self.saw(Method::Alert).alert(reach, id).await
+    }
+    async fn pending_dead_letters(&self, reach: &Reach, workflow: Option<&str>) -> StoreResult<u64> {
+        self.saw(Method::PendingDeadLetters).pending_dead_letters(reach, workflow).await
+    }
+    async fn alert_memory(&self) -> StoreResult<AlertMemory> {
+        self.saw(Method::AlertMemory).alert_memory().await
+    }
+    async fn save_alerts(&self, save: AlertSave) -> StoreResult<u64> {
+        self.saw(Method::SaveAlerts).save_alerts(save).await
+    }
+    async fn bookmark(&self, follower: &str, partition: u32) -> StoreResult<Position> {
+        self.saw(Method::Bookmark).bookmark(follower, partition).await
+    }
+    async fn set_bookmark(&self, follower: &str, partition: u32, position: Position) -> StoreResult<()> {
+        self.saw(Method::SetBookmark).set_bookmark(follower, partition, position).await
     }
     async fn close(&self) {
         self.saw(Method::Close).close().await;

@@ -41,6 +41,8 @@ tests/consumers/check.sh
 
 step "webhooks, as the providers' own libraries send them"
 tests/senders/check.sh
+step "alerts, metrics and traces, as operators and their receivers get them"
+tests/operators/check.sh
 
 step "a whole cluster, as make cluster starts it"
 FASTN_CLUSTER_PORT=17410 tests/cluster/up.sh

@@ -1,9 +1,10 @@
 //! Bodies of the API: the first line names the kind, the rest is the body. What reads must read back the same.
 #![no_main]
 
+use fastn_contract::alert::AlertRule;
 use fastn_contract::command::{Decision, ReplayExecution, RunWorkflow, SendEvent};
 use fastn_contract::resource::{Customer, Deployment, EnvConfig, SecretWrite, Trigger, Workflow, WorkflowVersion};
-use fastn_domain::catalog::compile_trigger;
+use fastn_domain::catalog::{compile_alert, compile_trigger};
 use libfuzzer_sys::fuzz_target;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,6 +22,11 @@ fuzz_target!(|input: &str| {
         "customer" => drop(read::<Customer>(body)),
         "env_config" => drop(read::<EnvConfig>(body)),
         "secret" => drop(read::<SecretWrite>(body)),
+        "alert_rule" => {
+            if let Some(Err(errors)) = read::<AlertRule>(body).map(compile_alert) {
+                assert!(!errors.is_empty());
+            }
+        }
         _ => {
             let Some(trigger) = read::<Trigger>(body) else { return };
             match compile_trigger(trigger.clone()) {

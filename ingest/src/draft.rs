@@ -10,6 +10,7 @@ use fastn_domain::time::parse_rfc3339;
 use fastn_domain::{EventId, Scope, Timestamp, TriggerId};
 
 use crate::fields::Complaints;
+use crate::kept_headers::is_traceparent;
 
 /// Longest event type.
 pub(crate) const TYPE_BYTES_MAX: usize = 256;
@@ -46,13 +47,22 @@ pub(crate) struct Envelope {
     pub(crate) trigger: Option<TriggerId>,
     /// When they came.
     pub(crate) now: Timestamp,
-    /// The sender's trace context.
+    /// The sender's trace context, unless an event brings its own.
     pub(crate) traceparent: Option<String>,
+    /// What goes with it, where it is not among the headers that are kept anyway.
+    pub(crate) tracestate: Option<String>,
 }
 
 impl Draft {
     /// The record, with `id` where the sender gave none.
-    pub(crate) fn into_record(self, envelope: &Envelope, id: impl FnOnce() -> EventId) -> EventRecord {
+    pub(crate) fn into_record(mut self, envelope: &Envelope, id: impl FnOnce() -> EventId) -> EventRecord {
+        // The extension for distributed tracing: the event may have a longer way behind it than the request.
+        let own = self.extensions.iter().find(|header| header.name == "ce-traceparent");
+        let own = own.map(|header| header.value.clone()).filter(|text| is_traceparent(text));
+        if own.is_none() {
+            let state = envelope.tracestate.clone();
+            self.extensions.extend(state.map(|value| Header { name: "tracestate".to_owned(), value }));
+        }
         EventRecord {
             id: self.id.unwrap_or_else(id),
             source: self.source,
@@ -67,7 +77,7 @@ impl Draft {
             headers: self.extensions,
             data: self.data,
             reply_to: None,
-            traceparent: envelope.traceparent.clone(),
+            traceparent: own.or_else(|| envelope.traceparent.clone()),
         }
     }
 }

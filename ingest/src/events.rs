@@ -24,7 +24,7 @@ use crate::draft::{Draft, Envelope};
 use crate::edge::{Edge, Taken};
 use crate::event_id::new_event_id;
 use crate::fields::{Fields, Items};
-use crate::kept_headers::traceparent;
+use crate::kept_headers::{traceparent, tracestate};
 use crate::payload::Media;
 use crate::plain;
 use crate::problem::{cut, invalid, invalid_part};
@@ -85,7 +85,8 @@ pub fn parse_events(
         event_id(&format!("{key}/{}", drafts.len()))?;
     }
     check_sources(&drafts, batch)?;
-    let envelope = Envelope { scope, origin: Origin::Api, trigger: None, now, traceparent: traceparent(headers) };
+    let (traceparent, tracestate) = (traceparent(headers), tracestate(headers));
+    let envelope = Envelope { scope, origin: Origin::Api, trigger: None, now, traceparent, tracestate };
     let record = |(at, draft): (usize, Draft)| {
         let id = key.and_then(|key| if batch { event_id(&format!("{key}/{at}")) } else { event_id(key) }.ok());
         draft.into_record(&envelope, || id.unwrap_or_else(|| new_event_id(now)))

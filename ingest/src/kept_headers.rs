@@ -8,6 +8,7 @@ use axum::http::header::CONNECTION;
 use fastn_contract::error::Problem;
 use fastn_contract::verification::{HmacScheme, Verification};
 use fastn_domain::event::Header;
+use fastn_domain::span::TRACESTATE_BYTES_MAX;
 
 use crate::problem::invalid_part;
 
@@ -97,8 +98,16 @@ pub(crate) fn traceparent(headers: &HeaderMap) -> Option<String> {
     is_traceparent(text).then(|| text.to_owned())
 }
 
+/// `tracestate`, which means something only beside a valid `traceparent`. One that is longer than what every hop must be
+/// able to pass on is dropped whole, as the recommendation allows.
+pub(crate) fn tracestate(headers: &HeaderMap) -> Option<String> {
+    traceparent(headers)?;
+    let text = headers.get("tracestate")?.to_str().ok()?;
+    (!text.is_empty() && text.len() <= TRACESTATE_BYTES_MAX).then(|| text.to_owned())
+}
+
 /// W3C Trace Context, section 3.2.2: version, trace id, parent id and flags in lower-case hex; later versions may be longer.
-fn is_traceparent(text: &str) -> bool {
+pub(crate) fn is_traceparent(text: &str) -> bool {
     let hex = |part: &str| part.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
     let zero = |part: &str| part.bytes().all(|b| b == b'0');
     if !text.is_ascii() || text.len() < 55 || text.len() > 256 {

@@ -220,7 +220,8 @@ pub fn parse_webhook(
     kept.append(&mut draft.extensions);
     draft.extensions = kept;
     let traceparent = traceparent(headers);
-    let envelope = Envelope { scope, origin: Origin::Webhook, trigger: Some(trigger.clone()), now, traceparent };
+    let trigger = Some(trigger.clone());
+    let envelope = Envelope { scope, origin: Origin::Webhook, trigger, now, traceparent, tracestate: None };
     Ok(draft.into_record(&envelope, || new_event_id(now)))
 }
 

@@ -1,5 +1,9 @@
-//! The processor, the workflow runtime and the projector: what turns events into executions, and executions into rows.
+//! The processor, the workflow runtime, the projector and alerts: what turns events into executions, executions into rows,
+//! and their ends into messages to those who are to know.
 
+pub mod alerts;
+mod follower;
+pub mod otlp;
 pub mod processor;
 pub mod projector;
 pub mod runtime;

@@ -5,7 +5,7 @@
 //! simulated run. The driver gives it what the log, the sandboxes, the network and the clock say, and does what it asks.
 
 mod answers;
-mod calls;
+pub(crate) mod calls;
 mod claim;
 mod driver;
 pub mod machine;

@@ -13,6 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+mod alerts;
 mod app_ports;
 mod apps;
 mod caller;
@@ -44,7 +45,7 @@ mod workflows;
 
 pub use app_ports::{AppAnswer, AppPorts, AppRequest, CallApp};
 pub use ports::{ActivityChange, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
-pub(crate) use ports::{AwaitRun, Seal};
+pub(crate) use ports::{AwaitRun, Seal, TestChannels};
 
 /// What every handler works with. Cheap to clone.
 #[derive(Clone)]
@@ -145,6 +146,13 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(dead_letters::replay_many))
         .routes(routes!(dead_letters::get))
         .routes(routes!(dead_letters::replay))
+        .routes(routes!(alerts::list_rules))
+        .routes(routes!(alerts::get_rule, alerts::put_rule, alerts::delete_rule))
+        .routes(routes!(alerts::silence))
+        .routes(routes!(alerts::unsilence))
+        .routes(routes!(alerts::test))
+        .routes(routes!(alerts::list))
+        .routes(routes!(alerts::get))
 }
 
 fn open() -> OpenApiRouter<Api> {

@@ -13,6 +13,7 @@ use crate::config::{Layer, ServeConfig};
 
 mod access_keys;
 mod activity;
+mod alerts;
 mod apps;
 mod bench;
 mod configure;
@@ -114,6 +115,9 @@ enum Command {
     /// Dead letters: list, show, replay
     #[command(subcommand)]
     DeadLetters(activity::DeadLetterCommand),
+    /// Alerts: list, show; their rules: rules, apply, pause, resume, silence, unsilence, test, delete
+    #[command(subcommand)]
+    Alerts(alerts::AlertCommand),
     /// Access keys: create, list, revoke
     #[command(subcommand)]
     AccessKeys(access_keys::AccessKeyCommand),
@@ -221,6 +225,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Events(command) => activity::events(command).await,
         Command::Executions(command) => activity::executions(command).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
+        Command::Alerts(command) => alerts::run(command).await,
         Command::AccessKeys(command) => access_keys::run(command).await,
         Command::DeadLetters(command) => activity::dead_letters(command).await,
         Command::Bench(bench) => bench::run(bench).await,
@@ -336,6 +341,7 @@ mod tests {
             "events",
             "executions",
             "dead-letters",
+            "alerts",
             "access-keys",
             "migrate",
             "doctor",
@@ -360,6 +366,9 @@ mod tests {
             "fastn schedules backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z",
             "fastn dead-letters replay --workflow triage --from-failed-step",
             "fastn dead-letters replay --all --limit 1000",
+            "fastn alerts list --state firing",
+            "fastn alerts apply alerts/errors.yaml",
+            "fastn alerts silence errors --duration 2h",
         ] {
             super::Cli::command().try_get_matches_from(line.split(' ')).expect(line);
         }

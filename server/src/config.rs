@@ -66,6 +66,8 @@ pub(crate) struct ServeConfig {
     pub(crate) log_keep_hours: u32,
     /// The account that a new node starts with.
     pub(crate) account: String,
+    /// The OpenTelemetry collector that is told of every execution, over HTTP; nobody is when absent.
+    pub(crate) otlp_url: Option<Masked>,
     /// A filter of `tracing`, e.g. `info`.
     pub(crate) log_level: String,
     /// Development mode: loopback calls allowed, human output.
@@ -136,6 +138,9 @@ pub(crate) struct Layer {
     /// Let workflows call addresses that are not public, e.g. 127.0.0.1
     #[arg(long, env = "FASTN_ALLOW_PRIVATE_ADDRESSES", num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub(crate) allow_private_addresses: Option<bool>,
+    /// An OpenTelemetry collector to tell of every execution, e.g. http://localhost:4318
+    #[arg(long, env = "FASTN_OTLP_URL", value_name = "URL", hide_env_values = true)]
+    pub(crate) otlp_url: Option<Masked>,
     /// What is logged, e.g. info or fastn_pipeline=debug [default: info]
     #[arg(long, env = "FASTN_LOG_LEVEL", value_name = "FILTER")]
     pub(crate) log_level: Option<String>,
@@ -172,6 +177,7 @@ impl Layer {
             log_keep_hours: self.log_keep_hours.or(below.log_keep_hours),
             account: self.account.or(below.account),
             allow_private_addresses: self.allow_private_addresses.or(below.allow_private_addresses),
+            otlp_url: self.otlp_url.or(below.otlp_url),
             log_level: self.log_level.or(below.log_level),
         }
     }
@@ -208,6 +214,7 @@ impl ServeConfig {
             log_keep_hours: layer.log_keep_hours.unwrap_or(30 * 24),
             account: layer.account.unwrap_or_else(|| "acc_default".to_owned()),
             allow_private_addresses: layer.allow_private_addresses.unwrap_or(dev),
+            otlp_url: layer.otlp_url,
             log_level: layer.log_level.unwrap_or_else(|| (if dev { "warn" } else { LOG_LEVEL_DEFAULT }).to_owned()),
             data,
             dev,
@@ -227,6 +234,11 @@ impl ServeConfig {
         let (log, store) = (self.log_backend()?, self.store_backend()?);
         if self.roles.is_empty() {
             bail!("a node without a role does nothing; name some with --roles, or leave it out for all");
+        }
+        if let Some(Masked(url)) = &self.otlp_url
+            && !(url.starts_with("http://") || url.starts_with("https://"))
+        {
+            bail!("otlp_url is neither http://HOST:PORT nor https://HOST:PORT; traces are exported over HTTP");
         }
         let embedded = matches!(log, LogBackend::File(_)) || matches!(store, StoreBackend::Sqlite(_));
         if embedded && self.roles.len() < Role::ALL.len() {

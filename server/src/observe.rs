@@ -8,6 +8,37 @@ use axum::response::Response;
 use fastn_domain::catalog::ResourceKind;
 use metrics::{counter, gauge, histogram};
 
+/// Counters on which operators are alerted, with the values of the label that they have. A counter that appears with its
+/// first count has no increase, and an alert on a metric that is not there looks like one that is well.
+const ALERTED: &[(&str, &str, &[&str])] = &[
+    ("fastn_answers_forwarded_total", "outcome", &["sent", "lost"]),
+    ("fastn_api_failures_total", "", &[""]),
+    ("fastn_api_panics_total", "", &[""]),
+    ("fastn_catalog_feed_errors_total", "", &[""]),
+    ("fastn_dead_letters_total", "", &[""]),
+    ("fastn_execution_retries_total", "", &[""]),
+    ("fastn_executions_finished_total", "status", &["completed", "failed", "timeout", "cancelled"]),
+    ("fastn_ingest_append_failures_total", "", &[""]),
+    ("fastn_log_producers_replaced_total", "", &[""]),
+    ("fastn_partition_restarts_total", "", &[""]),
+    ("fastn_projector_errors_total", "source", &["log", "store", "prune"]),
+    ("fastn_records_missing_total", "", &[""]),
+    ("fastn_records_undecodable_total", "", &[""]),
+];
+
+/// Shows every counter on which operators are alerted from the start.
+pub(crate) fn show_alerted() {
+    for (name, label, values) in ALERTED {
+        for value in *values {
+            if label.is_empty() {
+                counter!(*name).absolute(0);
+            } else {
+                counter!(*name, *label => *value).absolute(0);
+            }
+        }
+    }
+}
+
 /// A layer that counts requests and their time by route. Routes are a fixed set, so the labels are bounded.
 pub(crate) async fn count_request(request: Request, next: Next) -> Response {
     let started = Instant::now();

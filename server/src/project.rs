@@ -6,6 +6,7 @@
 //!   workflows/<id>.yaml       settings, where the defaults do not do
 //!   apps/<any>.yaml           one connector app a file
 //!   triggers/<any>.yaml       one trigger a file
+//!   alerts/<any>.yaml         one alert rule a file
 //! ```
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, anyhow, bail};
 use fastn_sdk::Fastn;
+use fastn_sdk::contract::alert::AlertRule;
 use fastn_sdk::contract::command::PublishVersion;
 use fastn_sdk::contract::resource::{App, Customer, EnvConfig, SecretWrite, Trigger, Workflow};
 use serde::Deserialize;
@@ -61,6 +63,8 @@ pub(crate) struct Project {
     pub(crate) apps: Vec<App>,
     /// By file.
     pub(crate) triggers: Vec<Trigger>,
+    /// By file.
+    pub(crate) alerts: Vec<AlertRule>,
 }
 
 impl Project {
@@ -99,6 +103,9 @@ impl Project {
             }
             project.triggers.push(trigger);
         }
+        for path in files(&directory.join("alerts"), &["yaml", "yml"])? {
+            project.alerts.push(yaml(&path)?);
+        }
         Ok(project)
     }
 }
@@ -111,7 +118,7 @@ impl Project {
     pub(crate) fn parts(&self) -> usize {
         let Manifest { customers, secrets, env_config, .. } = &self.manifest;
         let configured = customers.len() + secrets.len() + env_config.len();
-        configured + self.workflows.len() + self.apps.len() + self.triggers.len()
+        configured + self.workflows.len() + self.apps.len() + self.triggers.len() + self.alerts.len()
     }
 
     /// Puts variables of the environment where `${NAME}` stands in secrets and configuration values; `dev_url` is the
@@ -202,6 +209,10 @@ pub(crate) async fn apply(fastn: &Fastn, project: &Project, step: impl Fn()) -> 
         applied.note(format!("trigger {}", trigger.id), fastn.put_trigger(trigger).await);
         step();
     }
+    for rule in &project.alerts {
+        applied.note(format!("alert rule {}", rule.id), fastn.put_alert_rule(rule).await);
+        step();
+    }
     applied
 }
 
@@ -242,9 +253,10 @@ pub(crate) fn stamps(directory: &Path) -> Stamps {
         }
     };
     look(directory.join("fastn.yaml"));
-    for (folder, endings) in
-        [("workflows", &["ts", "js", "yaml"][..]), ("apps", &["yaml", "yml"][..]), ("triggers", &["yaml", "yml"][..])]
-    {
+    for (folder, endings) in ["workflows", "apps", "triggers", "alerts"].map(|kind| {
+        let endings: &[&str] = if kind == "workflows" { &["ts", "js", "yaml"] } else { &["yaml", "yml"] };
+        (kind, endings)
+    }) {
         files(&directory.join(folder), endings).unwrap_or_default().into_iter().for_each(&mut look);
     }
     stamps

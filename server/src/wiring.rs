@@ -12,6 +12,8 @@ use fastn_domain::catalog::{AccessKey, Catalog, ResourceKind};
 use fastn_domain::time::Clock;
 use fastn_ingest::{Ingest, IngestConfig};
 use fastn_log::Log;
+use fastn_pipeline::alerts::{AlertOptions, AlertParts, Alerts, Channels};
+use fastn_pipeline::otlp::{Otlp, OtlpOptions};
 use fastn_pipeline::processor::machine::Answer;
 use fastn_pipeline::processor::{Answers, Pipeline, PipelineConfig};
 use fastn_pipeline::projector::{self, Projector, ProjectorOptions, Retention, RetentionOptions};
@@ -111,8 +113,9 @@ impl Node {
         let (readers, _) = watch::channel(0);
         let (catalog, readers) = (&catalog, &readers);
         let parts = Parts { config, log: &log, store: &store, catalog, vault: &vault, activity: &activity, readers };
-        let roles = Roles::start(&parts, &answers, seed_key).await?;
         let open_secret = open_with(vault.clone());
+        let channels = Channels::new(config.allow_private_addresses, vault.clone(), catalog.clone())?;
+        let roles = Roles::start(&parts, &answers, &channels, seed_key).await?;
         let ports = Ports {
             apps: apps::ports(open_secret, config.allow_private_addresses, config.public_url.clone())?,
             store: store.clone(),
@@ -121,6 +124,7 @@ impl Node {
             residency: Arc::new(config.residency()),
             compile: Arc::new(compile),
             seal: seal_with(vault.clone()),
+            test_channels: test_channels(channels.clone()),
             await_run: await_run(answers),
             activity: activity.clone(),
             readers: readers.clone(),
@@ -204,13 +208,28 @@ struct Roles {
     _watcher: Option<Projector>,
     _retention: Option<Retention>,
     scheduler: Option<Scheduler>,
+    _alerts: Option<Alerts>,
+    _otlp: Option<Otlp>,
 }
 
 impl Roles {
-    async fn start(parts: &Parts<'_>, answers: &Arc<Answers>, seed_key: [u8; 32]) -> anyhow::Result<Self> {
+    async fn start(
+        parts: &Parts<'_>,
+        answers: &Arc<Answers>,
+        channels: &Channels,
+        seed_key: [u8; 32],
+    ) -> anyhow::Result<Self> {
         let Parts { config, log, store, catalog, vault, activity, readers } = parts;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let mut roles = Self { pipeline: None, projector: None, _watcher: None, _retention: None, scheduler: None };
+        let mut roles = Self {
+            pipeline: None,
+            projector: None,
+            _watcher: None,
+            _retention: None,
+            scheduler: None,
+            _alerts: None,
+            _otlp: None,
+        };
         if config.has(Role::Pipeline) {
             let settings = PipelineConfig {
                 node: config.node.clone().unwrap_or_else(|| "a node without a name".to_owned()),
@@ -229,6 +248,8 @@ impl Roles {
             let projector =
                 Projector::start(Arc::clone(log), Arc::clone(store), membership, ProjectorOptions::default());
             roles.projector = Some(projector);
+            roles._alerts = Some(evaluate_alerts(parts, channels).await?);
+            roles._otlp = export_traces(parts).await?;
         }
         // The API shows what all projectors write. One that is alone hears it from its own.
         if let (true, Some(projector)) = (config.alone(), &roles.projector) {
@@ -247,6 +268,30 @@ impl Roles {
         }
         Ok(roles)
     }
+}
+
+/// Alerts go with the projectors: the node that owns partition 0 as one evaluates.
+async fn evaluate_alerts(parts: &Parts<'_>, channels: &Channels) -> anyhow::Result<Alerts> {
+    let (log, store, catalog) = (parts.log.clone(), parts.store.clone(), parts.catalog.clone());
+    let membership = log.join("projector").await?;
+    let parts = AlertParts { log, store, catalog, clock: Arc::new(SystemClock) };
+    Ok(Alerts::start(parts, membership, channels.clone(), AlertOptions::default()))
+}
+
+/// Traces go with the projectors too, if there is a collector.
+async fn export_traces(parts: &Parts<'_>) -> anyhow::Result<Option<Otlp>> {
+    let Some(url) = &parts.config.otlp_url else { return Ok(None) };
+    let options = OtlpOptions::to(&url.0, parts.config.node.as_deref().unwrap_or_default());
+    let membership = parts.log.join("projector").await?;
+    Ok(Some(Otlp::start(parts.log.clone(), parts.store.clone(), membership, options)?))
+}
+
+/// Tests channels for the API.
+fn test_channels(channels: Channels) -> crate::api::TestChannels {
+    Arc::new(move |account, rule, id| {
+        let channels = channels.clone();
+        Box::pin(async move { channels.test(&account, &rule, &id, crate::clock::now()).await })
+    })
 }
 
 /// The routes of the ingest role.
@@ -336,6 +381,7 @@ fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS_BUCKETS)
         .and_then(PrometheusBuilder::install_recorder)
         .context("install the metrics recorder")?;
+    crate::observe::show_alerted();
     let folded = recorder.clone();
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(FOLD_EVERY);

@@ -3,6 +3,7 @@
 //! Field names on the wire are camelCase, times are RFC 3339 UTC, ids are opaque text.
 
 pub mod activity;
+pub mod alert;
 pub mod app;
 pub mod command;
 pub mod condition;

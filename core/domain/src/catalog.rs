@@ -13,10 +13,12 @@ use crate::schedule::ScheduleState;
 use crate::scope::Scope;
 use crate::time::Timestamp;
 
+mod alert;
 mod app;
 mod trigger;
 mod verification;
 
+pub use alert::{CompiledAlert, SILENCE_S_MAX, compile_alert};
 pub use app::{APP_EVENT_UNNAMED, APP_SOURCE_PREFIX, CompiledApp, Routing, app_of_source, app_source, compile_app};
 pub use trigger::{CompiledRoute, CompiledTrigger, compile_trigger};
 
@@ -51,6 +53,8 @@ pub enum ResourceKind {
     App,
     /// Whether a connector app knows of a trigger; id = the trigger's. The catalog does not hold it.
     Subscription,
+    /// An alert rule; id = its id.
+    AlertRule,
 }
 
 impl ResourceKind {
@@ -69,12 +73,13 @@ impl ResourceKind {
             Self::ScheduleState => "schedule_state",
             Self::App => "app",
             Self::Subscription => "subscription",
+            Self::AlertRule => "alert_rule",
         }
     }
 
     /// The inverse of [`ResourceKind::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        const ALL: [ResourceKind; 12] = [
+        const ALL: [ResourceKind; 13] = [
             ResourceKind::Account,
             ResourceKind::Customer,
             ResourceKind::Workflow,
@@ -87,6 +92,7 @@ impl ResourceKind {
             ResourceKind::ScheduleState,
             ResourceKind::App,
             ResourceKind::Subscription,
+            ResourceKind::AlertRule,
         ];
         ALL.into_iter().find(|kind| kind.as_str() == text)
     }
@@ -199,6 +205,8 @@ pub struct AccountCatalog {
     app_triggers: HashMap<AppId, HashMap<Option<String>, BTreeSet<TriggerId>>>,
     /// Its configuration values, by environment and key, as JSON text.
     pub env_config: HashMap<(EnvironmentId, String), Arc<str>>,
+    /// Its alert rules.
+    pub alerts: HashMap<String, Arc<CompiledAlert>>,
 }
 
 impl AccountCatalog {
@@ -386,6 +394,11 @@ impl Catalog {
                 upsert(&mut account.apps, id, row, |_| compile_app(spec).map_err(first_message))?;
             }
             ResourceKind::Subscription => {}
+            ResourceKind::AlertRule => {
+                upsert(&mut account.alerts, row.id.clone(), row, |row| {
+                    compile_alert(parse(row)?).map_err(first_message)
+                })?;
+            }
             ResourceKind::AccessKey => {
                 let key: AccessKey = parse(row)?;
                 if row.deleted {

@@ -20,7 +20,7 @@ pub struct IdError {
 }
 
 /// Whether `text` is safe as part of a log key, a path and a label: no slash, no space, no control character.
-fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= ID_BYTES_MAX
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:@".contains(&b))

@@ -367,6 +367,26 @@ pub struct Finished {
     pub output: Option<String>,
     /// Why it failed.
     pub error: Option<ExecutionError>,
+    /// What ran, so that a reader of ends needs no other record; absent in records of older programs.
+    #[serde(default)]
+    pub run: Option<FinishedRun>,
+}
+
+/// What an execution that ended had run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishedRun {
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The version.
+    pub version: u32,
+    /// The environment.
+    pub environment: EnvironmentId,
+    /// The trigger, if one matched.
+    pub trigger: Option<TriggerId>,
+    /// When it was admitted.
+    pub admitted: Timestamp,
+    /// W3C trace context of the event's sender.
+    pub traceparent: Option<String>,
 }
 
 /// All that is known of one live execution.

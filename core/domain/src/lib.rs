@@ -14,6 +14,7 @@ pub mod route;
 pub mod schedule;
 pub mod scope;
 pub mod signed_text;
+pub mod span;
 pub mod template;
 pub mod time;
 pub mod trace;

@@ -124,6 +124,7 @@ fn finished(scope: &Scope, epoch: u64, status: ExecutionStatus) -> JournalRecord
         logs: Vec::new(),
         output: Some("null".to_owned()),
         error: (status == ExecutionStatus::Failed).then_some(error),
+        run: None,
     })
 }
 

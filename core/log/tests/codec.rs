@@ -9,9 +9,9 @@ use fastn_contract::resource::Tier;
 use fastn_domain::event::{EventRecord, Header, ReplyTo};
 use fastn_domain::ids::{EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
 use fastn_domain::journal::{
-    Admitted, AdmittedEvent, Checkpoint, Claim, DedupHash, DedupSnapshot, Finished, Inline, JournalRecord, LogLine,
-    NewExecution, OpFailure, OpRecord, Parent, Progress, Retry, Snapshot, StateSnapshot, StateWrite, StepRecord, Wait,
-    WaitKind,
+    Admitted, AdmittedEvent, Checkpoint, Claim, DedupHash, DedupSnapshot, Finished, FinishedRun, Inline, JournalRecord,
+    LogLine, NewExecution, OpFailure, OpRecord, Parent, Progress, Retry, Snapshot, StateSnapshot, StateWrite,
+    StepRecord, Wait, WaitKind,
 };
 use fastn_domain::trace::Trace;
 use fastn_domain::{Scope, Timestamp};
@@ -59,6 +59,17 @@ impl Build {
             headers: self.headers(),
             data: Arc::from(r#"{"ref":"refs/heads/main"}"#),
             reply_to: self.opt(ReplyTo { node: "127.0.0.1:1".into(), request: u64::MAX }),
+            traceparent: self.opt("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+        }
+    }
+
+    fn run(self) -> FinishedRun {
+        FinishedRun {
+            workflow: WorkflowId::new("wf_triage").unwrap(),
+            version: u32::MAX,
+            environment: EnvironmentId::new("live").unwrap(),
+            trigger: self.opt(TriggerId::new("trg_github").unwrap()),
+            admitted: Timestamp(2),
             traceparent: self.opt("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
         }
     }
@@ -224,6 +235,7 @@ impl Build {
                 logs: self.some(line),
                 output: self.opt("null".into()),
                 error: self.opt(self.error()),
+                run: self.opt(self.run()),
             }),
             JournalRecord::Snapshot(Box::new(Snapshot {
                 epoch,

@@ -1,6 +1,7 @@
 //! The texts that SQL holds for the enums of the contract: the same as on the wire.
 
 use fastn_contract::activity::{DeadLetterStatus, EventStatus, ExecutionStatus, Origin};
+use fastn_contract::alert::AlertState;
 use fastn_contract::resource::Tier;
 
 /// An enum that SQL holds as text.
@@ -55,6 +56,8 @@ labels!(ExecutionStatus {
 labels!(DeadLetterStatus { Pending = "pending", Replayed = "replayed", Expired = "expired" });
 labels!(Tier { Instant = "instant", Standard = "standard", Long = "long" });
 
+labels!(AlertState { Firing = "firing", Silenced = "silenced", Resolved = "resolved" });
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,5 +77,6 @@ mod tests {
         check::<ExecutionStatus>();
         check::<DeadLetterStatus>();
         check::<Tier>();
+        check::<AlertState>();
     }
 }

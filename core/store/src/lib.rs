@@ -4,6 +4,7 @@
 //! the configuration in memory.
 
 mod activity_view;
+mod alerts;
 mod clock;
 mod cursor;
 mod ended;
@@ -20,6 +21,7 @@ mod seam;
 mod sqlite;
 mod vault;
 
+pub use alerts::{AlertFilter, AlertMemory, AlertRow, AlertSave};
 pub use feed::{CatalogFeed, FeedOptions};
 pub use key::{hash_access_key, new_access_key};
 pub use postgres::{Finding, MigrateOptions, Migrated, PostgresOptions, PostgresStore, examine, migrate};

@@ -7,6 +7,7 @@
 //! The schema is brought up to date by [`migrate`] only, never by a node. A node may start while PostgreSQL is away; what
 //! serves is looked at once, at the first connection that works.
 
+mod alerts;
 mod columns;
 mod config;
 mod connect;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};
+use fastn_contract::alert::AlertView;
 use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
@@ -38,10 +40,11 @@ use tokio::time::timeout;
 use self::connect::{Link, Serves};
 use self::days::Days;
 use self::scoped::{Bound, Scoped};
+use crate::alerts::{AlertFilter, AlertMemory, AlertSave};
 use crate::error::refused;
 use crate::observe;
 use crate::projection::{Position, ProjectionBatch};
-use crate::read::{dead_letter, event, execution, schedule};
+use crate::read::{alert, dead_letter, event, execution, schedule};
 use crate::seam::{
     EventFilter, ExecutionFilter, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns,
     Store, StoreErrorKind, StoreResult,
@@ -304,6 +307,47 @@ impl Store for PostgresStore {
     async fn reset_activity(&self) -> StoreResult<()> {
         let work = async { project::reset(self.projector("reset activity")?.ready().await?).await };
         self.run("reset_activity", Outcome::Unknown, work).await
+    }
+
+    async fn alerts(&self, reach: &Reach, filter: &AlertFilter, page: &PageRequest) -> StoreResult<Page<AlertView>> {
+        let work = async { alert::list(&mut self.reader(reach, "alerts").await?, reach, filter, page).await };
+        self.run("alerts", Outcome::NotDone, work).await
+    }
+
+    async fn alert(&self, reach: &Reach, id: &str) -> StoreResult<Option<AlertView>> {
+        let work = async { alert::one(&mut self.reader(reach, "alert").await?, reach, id).await };
+        self.run("alert", Outcome::NotDone, work).await
+    }
+
+    async fn pending_dead_letters(&self, reach: &Reach, workflow: Option<&str>) -> StoreResult<u64> {
+        let work = async {
+            let mut reader = self.reader(reach, "pending_dead_letters").await?;
+            alert::pending_dead_letters(&mut reader, reach, workflow).await
+        };
+        self.run("pending_dead_letters", Outcome::NotDone, work).await
+    }
+
+    async fn alert_memory(&self) -> StoreResult<AlertMemory> {
+        let work = async { alerts::memory(self.projector("alert_memory")?.ready().await?).await };
+        self.run("alert_memory", Outcome::NotDone, work).await
+    }
+
+    async fn save_alerts(&self, save: AlertSave) -> StoreResult<u64> {
+        let work = async { alerts::save(self.projector("save_alerts")?.ready().await?, save).await };
+        self.run("save_alerts", Outcome::Unknown, work).await
+    }
+
+    async fn bookmark(&self, follower: &str, partition: u32) -> StoreResult<Position> {
+        let work = async { alerts::bookmark(self.projector("bookmark")?.ready().await?, follower, partition).await };
+        self.run("bookmark", Outcome::NotDone, work).await
+    }
+
+    async fn set_bookmark(&self, follower: &str, partition: u32, position: Position) -> StoreResult<()> {
+        let work = async {
+            let pool = self.projector("set_bookmark")?.ready().await?;
+            alerts::set_bookmark(pool, follower, partition, position).await
+        };
+        self.run("set_bookmark", Outcome::Unknown, work).await
     }
 
     async fn close(&self) {

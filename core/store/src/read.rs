@@ -3,6 +3,7 @@
 //! A query is a [`Select`]: a text with `$n` and its values. A database runs it ([`Reader`]) and gives rows of which three
 //! kinds of values can be read ([`Cells`]); everything above is written once.
 
+pub(crate) mod alert;
 pub(crate) mod dead_letter;
 pub(crate) mod event;
 pub(crate) mod execution;

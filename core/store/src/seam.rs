@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use fastn_contract::activity::{
     DeadLetterStatus, DeadLetterView, EventStatus, EventView, ExecutionStatus, ExecutionView, Origin,
 };
+use fastn_contract::alert::AlertView;
 use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
@@ -16,6 +17,7 @@ use fastn_domain::time::Timestamp;
 
 use tokio::sync::watch;
 
+use crate::alerts::{AlertFilter, AlertMemory, AlertSave};
 use crate::projection::{Position, ProjectionBatch};
 
 /// Whether a failed operation may have happened all the same.
@@ -293,6 +295,28 @@ pub trait Store: Send + Sync + 'static {
 
     /// For `fastn rebuild`: empties the activity tables and forgets the projector's positions, in one transaction.
     async fn reset_activity(&self) -> StoreResult<()>;
+
+    /// Alerts, newest first. A customer's reach sees those about itself only.
+    async fn alerts(&self, reach: &Reach, filter: &AlertFilter, page: &PageRequest) -> StoreResult<Page<AlertView>>;
+
+    /// One alert.
+    async fn alert(&self, reach: &Reach, id: &str) -> StoreResult<Option<AlertView>>;
+
+    /// How many dead letters are pending, as far as activity is projected.
+    async fn pending_dead_letters(&self, reach: &Reach, workflow: Option<&str>) -> StoreResult<u64>;
+
+    /// For the evaluator of alerts: all that it remembers.
+    async fn alert_memory(&self) -> StoreResult<AlertMemory>;
+
+    /// For the evaluator of alerts: changes its memory and the alerts in one transaction, and returns the new revision. A
+    /// save that was not made from the revision that is stored is refused as a conflict and changes nothing.
+    async fn save_alerts(&self, save: AlertSave) -> StoreResult<u64>;
+
+    /// For a follower of the journal: how far it has come in `partition`.
+    async fn bookmark(&self, follower: &str, partition: u32) -> StoreResult<Position>;
+
+    /// For a follower of the journal: how far it has come now. A bookmark never goes back.
+    async fn set_bookmark(&self, follower: &str, partition: u32, position: Position) -> StoreResult<()>;
 
     /// Closes the connections.
     async fn close(&self);

@@ -5,6 +5,7 @@
 //! projected again (`synchronous=NORMAL`). Each file has one writing connection and a few reading ones; the two never
 //! wait for each other. Both are in WAL mode.
 
+mod alerts;
 mod config;
 mod error;
 mod marks;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};
+use fastn_contract::alert::AlertView;
 use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
@@ -28,10 +30,11 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use tokio::sync::watch;
 
+use crate::alerts::{AlertFilter, AlertMemory, AlertSave};
 use crate::clock::SystemClock;
 use crate::observe;
 use crate::projection::{Position, ProjectionBatch};
-use crate::read::{dead_letter, event, execution, schedule};
+use crate::read::{alert, dead_letter, event, execution, schedule};
 use crate::seam::{
     EventFilter, ExecutionFilter, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store,
     StoreResult,
@@ -276,6 +279,35 @@ impl Store for SqliteStore {
 
     async fn reset_activity(&self) -> StoreResult<()> {
         observe::timed("reset_activity", project::reset(&self.activity_writer)).await
+    }
+
+    async fn alerts(&self, reach: &Reach, filter: &AlertFilter, page: &PageRequest) -> StoreResult<Page<AlertView>> {
+        observe::timed("alerts", alert::list(&mut read::Rows(&self.config_readers), reach, filter, page)).await
+    }
+
+    async fn alert(&self, reach: &Reach, id: &str) -> StoreResult<Option<AlertView>> {
+        observe::timed("alert", alert::one(&mut read::Rows(&self.config_readers), reach, id)).await
+    }
+
+    async fn pending_dead_letters(&self, reach: &Reach, workflow: Option<&str>) -> StoreResult<u64> {
+        let mut activity = self.activity();
+        observe::timed("pending_dead_letters", alert::pending_dead_letters(&mut activity, reach, workflow)).await
+    }
+
+    async fn alert_memory(&self) -> StoreResult<AlertMemory> {
+        observe::timed("alert_memory", alerts::memory(&self.config_readers)).await
+    }
+
+    async fn save_alerts(&self, save: AlertSave) -> StoreResult<u64> {
+        observe::timed("save_alerts", alerts::save(&self.config_writer, save)).await
+    }
+
+    async fn bookmark(&self, follower: &str, partition: u32) -> StoreResult<Position> {
+        observe::timed("bookmark", alerts::bookmark(&self.config_readers, follower, partition)).await
+    }
+
+    async fn set_bookmark(&self, follower: &str, partition: u32, position: Position) -> StoreResult<()> {
+        observe::timed("set_bookmark", alerts::set_bookmark(&self.config_writer, follower, partition, position)).await
     }
 
     async fn close(&self) {

@@ -1,21 +1,22 @@
-//! A [`Store`] whose projections fail at random: before they happen, or after they happened with nobody told.
+//! A [`Store`] whose projections and saves of alerts fail at random: before they happen, or after they happened with nobody told.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};
+use fastn_contract::alert::AlertView;
 use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::Reach;
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    EventFilter, ExecutionFilter, Outcome, PageRequest, Position, ProjectionBatch, RememberedAnswer, ReplaySource,
-    ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult,
+    AlertFilter, AlertMemory, AlertSave, EventFilter, ExecutionFilter, Outcome, PageRequest, Position, ProjectionBatch,
+    RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult,
 };
 
-/// See the module's comment. Everything but `project` goes through.
+/// See the module's comment. Everything but `project` and `save_alerts` goes through.
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
     state: AtomicU64,
@@ -41,7 +42,7 @@ fn failure(outcome: Outcome) -> StoreError {
     StoreError {
         kind: StoreErrorKind::Unavailable,
         outcome,
-        operation: "project",
+        operation: "write",
         context: "a batch".to_owned(),
         message: "a fault was injected".to_owned(),
         source: None,
@@ -146,6 +147,31 @@ impl Store for FaultyStore {
     }
     async fn reset_activity(&self) -> StoreResult<()> {
         self.inner.reset_activity().await
+    }
+    async fn alerts(&self, reach: &Reach, filter: &AlertFilter, page: &PageRequest) -> StoreResult<Page<AlertView>> {
+        self.inner.alerts(reach, filter, page).await
+    }
+    async fn alert(&self, reach: &Reach, id: &str) -> StoreResult<Option<AlertView>> {
+        self.inner.alert(reach, id).await
+    }
+    async fn pending_dead_letters(&self, reach: &Reach, workflow: Option<&str>) -> StoreResult<u64> {
+        self.inner.pending_dead_letters(reach, workflow).await
+    }
+    async fn alert_memory(&self) -> StoreResult<AlertMemory> {
+        self.inner.alert_memory().await
+    }
+    async fn save_alerts(&self, save: AlertSave) -> StoreResult<u64> {
+        if self.strikes() {
+            return Err(failure(Outcome::NotDone));
+        }
+        let revision = self.inner.save_alerts(save).await?;
+        if self.strikes() { Err(failure(Outcome::Unknown)) } else { Ok(revision) }
+    }
+    async fn bookmark(&self, follower: &str, partition: u32) -> StoreResult<Position> {
+        self.inner.bookmark(follower, partition).await
+    }
+    async fn set_bookmark(&self, follower: &str, partition: u32, position: Position) -> StoreResult<()> {
+        self.inner.set_bookmark(follower, partition, position).await
     }
     async fn close(&self) {
         self.inner.close().await;

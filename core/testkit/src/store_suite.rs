@@ -1,6 +1,7 @@
 //! What every store must do. Run [`run_all`] against each implementation.
 
 mod activity;
+mod alerts;
 mod isolation;
 mod resources;
 pub mod rows;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 
 use fastn_store::{Store, StoreError, StoreErrorKind};
 
-pub use rows::{batch, end, event, execution, failure, patch, scope};
+pub use rows::{alert, batch, end, event, execution, failure, patch, scope};
 
 /// A store and what must live as long as it, such as its directory.
 pub type Opened = (Arc<dyn Store>, Box<dyn std::any::Any + Send>);
@@ -53,6 +54,11 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         schedules::a_mark_only_rises,
         schedules::failures_in_a_row_are_counted,
         schedules::known_fires_are_told,
+        alerts::a_save_from_another_revision_changes_nothing,
+        alerts::alerts_page_and_filter,
+        alerts::old_alerts_are_forgotten_once_resolved,
+        alerts::dead_letters_are_counted_while_pending,
+        alerts::bookmarks_only_go_forward,
     );
     let (store, _guard) = open().await;
     isolation::no_method_crosses_a_boundary(store).await;

@@ -125,3 +125,26 @@ async fn at_a_webhook() {
     let answer = edge.post("/v1/webhooks/public", &[("content-type", BATCH)], "[]").await;
     answer.problem(415, "UNSUPPORTED_MEDIA_TYPE");
 }
+
+/// Property: an event that brings the trace context of its source keeps that one; one without has the request's, with its
+/// state; a context that is none is ignored.
+#[tokio::test]
+async fn trace_contexts_are_the_events_own_first() {
+    let request = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let own = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    for (extension, sent, expected, state) in [
+        (None, request, Some(request), Some("vendor=1")),
+        (Some(own), request, Some(own), None),
+        (Some("nonsense"), request, Some(request), Some("vendor=1")),
+        (None, "nonsense", None, None),
+    ] {
+        let edge = Edge::new();
+        let extension = extension.map(|text| format!(r#""traceparent":"{text}","#)).unwrap_or_default();
+        let body = format!(r#"{{"specversion":"1.0","id":"1","source":"s","type":"t",{extension}"data":1}}"#);
+        let headers = [("content-type", STRUCTURED), ("traceparent", sent), ("tracestate", "vendor=1")];
+        edge.post_events(&headers, body).await.accepted();
+        let event = edge.event();
+        assert_eq!(event.traceparent.as_deref(), expected);
+        assert_eq!(header(&event, "tracestate").as_deref(), state);
+    }
+}

@@ -31,6 +31,7 @@ async fn github_delivery() {
         ("x-github-event", "issues"),
         ("x-github-delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
         ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+        ("tracestate", "vendor=1"),
     ];
     let answer = edge.post("/v1/webhooks/github", &headers, body).await;
     assert_eq!(answer.accepted()["eventId"], "72d3162e-cc78-11e3-81ab-4c9367dc0958");
@@ -44,6 +45,7 @@ async fn github_delivery() {
     assert_eq!(header(&event, "x-github-event"), Some("issues"));
     assert_eq!(header(&event, "x-hub-signature-256"), None);
     assert!(event.traceparent.is_some());
+    assert_eq!(header(&event, "tracestate"), Some("vendor=1"));
     let (topic, partition, records) = edge.log.appends.lock().unwrap()[0].clone();
     assert_eq!((topic, records[0].key.as_ref()), (fastn_log::Topic::Events, b"main/acme".as_slice()));
     assert_eq!(partition, fastn_domain::partition::partition_of(&event.scope, 16));

@@ -41,7 +41,8 @@ pub(crate) struct Calls {
 /// What a call needs beside the request.
 pub(crate) struct CallContext {
     pub(crate) idempotency_key: String,
-    pub(crate) traceparent: Option<String>,
+    pub(crate) traceparent: String,
+    pub(crate) tracestate: Option<String>,
 }
 
 /// What is told of a call when it has ended.
@@ -55,8 +56,9 @@ pub(crate) struct CallFacts {
     pub(crate) response_bytes: u64,
 }
 
-pub(super) struct PublicOnly {
-    pub(super) allow_private: bool,
+/// Resolves names to public addresses only, unless others are allowed.
+pub(crate) struct PublicOnly {
+    pub(crate) allow_private: bool,
 }
 
 impl Resolve for PublicOnly {
@@ -234,13 +236,17 @@ fn header_map(headers: Vec<(String, String)>, context: &CallContext) -> Result<H
     }
     let key = HeaderValue::from_str(&context.idempotency_key).map_err(|_| "a step name cannot be sent".to_owned());
     map.entry("idempotency-key").or_insert(key?);
-    if let Some(Ok(value)) = context.traceparent.as_deref().map(HeaderValue::from_str) {
-        map.entry("traceparent").or_insert(value);
+    // A workflow that sends a context of its own sends both halves of it.
+    if let (false, Ok(value)) = (map.contains_key("traceparent"), HeaderValue::from_str(&context.traceparent)) {
+        map.insert("traceparent", value);
+        if let Some(Ok(value)) = context.tracestate.as_deref().map(HeaderValue::from_str) {
+            map.entry("tracestate").or_insert(value);
+        }
     }
     Ok(map)
 }
 
-pub(super) fn check_url(url: &reqwest::Url, allow_private: bool) -> Result<(), String> {
+pub(crate) fn check_url(url: &reqwest::Url, allow_private: bool) -> Result<(), String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("scheme {} is not allowed, only http and https", url.scheme()));
     }

@@ -307,9 +307,9 @@ impl Driver {
         let (partition, epoch) = (self.partition, self.epoch);
         let task = tokio::spawn(async move {
             let outcome = match target {
-                CallTarget::Http { request, traceparent } => {
+                CallTarget::Http { request, traceparent, tracestate } => {
                     let (started, mut facts) = (shared.clock.now(), CallFacts::default());
-                    let context = CallContext { idempotency_key, traceparent };
+                    let context = CallContext { idempotency_key, traceparent, tracestate };
                     let outcome = shared.calls.fetch(request, context, &mut facts).await;
                     shared.traces.tell(partition, || Trace {
                         epoch,

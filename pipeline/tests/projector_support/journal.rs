@@ -154,6 +154,7 @@ pub fn finished(epoch: u64, at: i64, scope: &Scope, execution: ExecutionId, stat
         logs: vec![LogLine { at: Timestamp(at), level: "info".to_owned(), message: "done".to_owned() }],
         output: completed.then(|| "42".to_owned()),
         error: (!completed).then(|| failure("boom")),
+        run: None,
     }
 }
 

@@ -76,6 +76,7 @@ pub(crate) fn check(world: &World) {
     check_sequences(world, &journal);
     check_children(&journal);
     check_overlap(world);
+    check_ends(&journal);
 }
 
 /// Of a schedule that skips or cancels, no run is admitted while another of the same customer lives, and nothing is skipped
@@ -117,6 +118,19 @@ fn check_overlap(world: &World) {
             }
             _ => {}
         }
+    }
+}
+
+/// An end says of itself what its start had said, so that a reader of ends needs no other record.
+fn check_ends(journal: &Believed<'_>) {
+    for (id, end) in &journal.finished {
+        let (start, run) = (journal.started[id], end.run.as_ref().unwrap_or_else(|| panic!("{id} says not what ran")));
+        assert_eq!(
+            (&run.workflow, run.version, &run.trigger),
+            (&start.workflow, start.version, &start.trigger),
+            "{id}"
+        );
+        assert!(run.admitted <= end.at, "{id} ended before it was admitted");
     }
 }
 

@@ -9,6 +9,8 @@ use utoipa::OpenApi;
 
 /// Letters, digits and `- _ . : @`, as the domain's ids are.
 const ID_PATTERN: &str = "^[A-Za-z0-9_.:@-]{1,128}$";
+/// A length of time as alert rules write it.
+const DURATION_PATTERN: &str = "^[0-9]{1,9}[smhd]$";
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,6 +25,7 @@ const ID_PATTERN: &str = "^[A-Za-z0-9_.:@-]{1,128}$";
         (name = "Events", description = "What comes in, and what became of it."),
         (name = "Executions", description = "Every run, its steps, cancel, replay, decide, follow."),
         (name = "Dead letters", description = "Executions that failed for good."),
+        (name = "Alerts", description = "Rules, the times that they fired, and who was told."),
         (name = "Workflows", description = "Settings, versions, deployments, runs."),
         (name = "Triggers", description = "What starts workflows."),
         (name = "Schedules", description = "Triggers that fire by the clock: how they stand, run, backfill, pause, resume."),
@@ -32,7 +35,7 @@ const ID_PATTERN: &str = "^[A-Za-z0-9_.:@-]{1,128}$";
         (name = "Environment configuration", description = "Values that workflows read."),
         (name = "System", description = "Health, metrics, this document.")
     ),
-    components(schemas(fastn_contract::activity::ExecutionUpdate, fastn_contract::error::Problem, fastn_contract::error::FieldError))
+    components(schemas(fastn_contract::activity::ExecutionUpdate, fastn_contract::alert::AlertNotice, fastn_contract::error::Problem, fastn_contract::error::FieldError))
 )]
 struct Base;
 
@@ -120,7 +123,7 @@ fn mend_schemas(schemas: &mut Map<String, Value>) {
             property[name] = value.clone();
         }
     };
-    for schema in ["Customer", "Workflow", "Trigger", "App"] {
+    for schema in ["Customer", "Workflow", "Trigger", "App", "AlertRule"] {
         limit(schema, "id", json!({"pattern": ID_PATTERN}));
     }
     for field in ["concurrency", "weight"] {
@@ -149,6 +152,12 @@ fn mend_schemas(schemas: &mut Map<String, Value>) {
     limit("SecretWrite", "value", json!({"minLength": 1, "maxLength": 65_536}));
     limit("EnvConfig", "key", json!({"pattern": ID_PATTERN}));
     limit("EnvConfig", "environment", json!({"pattern": ID_PATTERN}));
+    limit("AlertRule", "threshold", json!({"minimum": 0}));
+    for field in ["window", "hold", "resolveAfter"] {
+        limit("AlertRule", field, json!({"pattern": DURATION_PATTERN}));
+    }
+    limit("AlertRule", "channels", json!({"maxItems": 20}));
+    limit("SilenceAlert", "duration", json!({"pattern": DURATION_PATTERN}));
     limit("PublishVersion", "file", json!({"minLength": 1, "maxLength": 255}));
 }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastn_contract::activity::{ExecutionError, ExecutionStatus, ExecutionUpdate, HealthCheck};
-use fastn_domain::catalog::{Catalog, SealedSecret};
+use fastn_contract::alert::AlertNotification;
+use fastn_domain::catalog::{Catalog, CompiledAlert, SealedSecret};
 use fastn_domain::event::ReplyTo;
 use fastn_domain::{AccountId, CustomerId, Residency, Scope};
 use fastn_log::Log;
@@ -20,6 +21,9 @@ pub(crate) type Compile = Arc<dyn Fn(&str, &str) -> Result<(), SourceError> + Se
 /// Seals version `u32` of the secret with this name, of the customer or the account.
 pub(crate) type Seal =
     Arc<dyn Fn(&AccountId, Option<&CustomerId>, &str, u32, &str) -> Result<SealedSecret, String> + Send + Sync>;
+/// Sends a test to each channel of an account's rule; the text makes the messages' ids.
+pub(crate) type TestChannels =
+    Arc<dyn Fn(AccountId, CompiledAlert, String) -> BoxFuture<'static, Vec<AlertNotification>> + Send + Sync>;
 /// Opens a place where the answer of an Instant run is awaited.
 pub(crate) type AwaitRun = Arc<dyn Fn() -> RunTicket + Send + Sync>;
 
@@ -38,6 +42,8 @@ pub struct Ports {
     pub compile: Compile,
     /// The vault.
     pub seal: Seal,
+    /// The way to the channels of alert rules.
+    pub test_channels: TestChannels,
     /// The processor's answers to Instant runs.
     pub await_run: AwaitRun,
     /// What subscriptions of connector apps need.

@@ -193,5 +193,6 @@ pub(crate) fn name_of(kind: ResourceKind) -> &'static str {
         ResourceKind::ScheduleState => "schedule",
         ResourceKind::App => "app",
         ResourceKind::Subscription => "subscription",
+        ResourceKind::AlertRule => "alert rule",
     }
 }

@@ -16,8 +16,9 @@ use fastn_contract::command::{RunAnswer, RunWorkflow};
 use fastn_contract::error::ErrorCode;
 use fastn_contract::resource::{Switch, Tier};
 use fastn_domain::catalog::{Catalog, ENVIRONMENT_TEST, WorkflowEntry};
-use fastn_domain::event::EventRecord;
+use fastn_domain::event::{EventRecord, Header};
 use fastn_domain::route::direct_execution;
+use fastn_domain::span::{TRACESTATE_BYTES_MAX, is_traceparent};
 use fastn_domain::{EnvironmentId, ExecutionId, Scope, WorkflowId};
 use tokio::time::Instant;
 
@@ -107,7 +108,9 @@ fn event(
     headers: &HeaderMap,
 ) -> ApiResult<EventRecord> {
     let id = commands::request_id("run", scope, key);
-    let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let traceparent = text("traceparent").filter(|text| is_traceparent(text));
+    let tracestate = text("tracestate").filter(|state| traceparent.is_some() && state.len() <= TRACESTATE_BYTES_MAX);
     Ok(EventRecord {
         id: commands::event_id(&id)?,
         source: SOURCE.to_owned(),
@@ -119,7 +122,7 @@ fn event(
         trigger: None,
         workflow: Some(workflow.clone()),
         environment: Some(environment.clone()),
-        headers: Vec::new(),
+        headers: tracestate.into_iter().map(|value| Header { name: "tracestate".to_owned(), value }).collect(),
         data: request.input.to_string().into(),
         reply_to: None,
         traceparent,

@@ -31,9 +31,9 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct One {
     /// Its id
-    id: String,
+    pub(super) id: String,
     #[command(flatten)]
-    remote: Remote,
+    pub(super) remote: Remote,
 }
 
 #[derive(Debug, Args)]

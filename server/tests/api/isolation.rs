@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use fastn_contract::activity::ExecutionStatus;
 use fastn_domain::Scope;
+use fastn_store::AlertSave;
 use fastn_testkit::store_suite::rows;
 use serde_json::{Value, json};
 
@@ -26,6 +27,7 @@ async fn furnished() -> Server {
                 "when": {"mode": "cron", "expression": "0 0 1 1 *"}}, "routes": [{"workflow": "add"}]}),
         ),
         ("secrets/NAME", json!({"name": "NAME", "value": "v", "customer": MARK})),
+        ("alert-rules/x", json!({"id": "x", "customer": MARK})),
     ] {
         let (status, answer) = server.call("PUT", &format!("/v1/{path}"), own(body)).await;
         assert_eq!(status, StatusCode::CREATED, "{answer}");
@@ -37,6 +39,8 @@ async fn furnished() -> Server {
     batch.events.push(rows::event(&scope, EXECUTION));
     batch.executions.push(failed);
     server.store.project(batch).await.unwrap();
+    let alerts = vec![rows::alert(&scope, 1)];
+    server.store.save_alerts(AlertSave { alerts, ..AlertSave::default() }).await.unwrap();
     server
 }
 
@@ -51,6 +55,9 @@ async fn seen_by_owner(server: &Server) -> Vec<Value> {
         "/v1/events/evt_1",
         "/v1/executions/exec_00000000000000000000000001",
         "/v1/dead-letters/exec_00000000000000000000000001",
+        "/v1/alert-rules/x",
+        "/v1/alerts",
+        "/v1/alerts/alert_1",
     ] {
         let (status, answer) = server.call("GET", path, None).await;
         assert_eq!(status, StatusCode::OK, "{path}: {answer}");
@@ -77,6 +84,7 @@ async fn a_customer_is_hidden_from_every_other() {
             let (url, body) = sample(&path);
             let url =
                 url.replace("/v1/customers/x", "/v1/customers/cus_hidden").replace("/v1/events/x", "/v1/events/evt_1");
+            let url = url.replace("/v1/alerts/x", "/v1/alerts/alert_1");
             let body = body.map(|body| match path.as_str() {
                 "/v1/customers/{id}" => json!({"id": MARK}),
                 "/v1/secrets/{name}" => json!({"name": "NAME", "value": "stolen", "customer": MARK}),
@@ -89,11 +97,12 @@ async fn a_customer_is_hidden_from_every_other() {
             let what = format!("{method} {url} with {key} for {named:?}: {status} {told}");
             let repeats_the_request = status.is_client_error() || key == KEY_OTHER;
             assert!(!told.contains(MARK) || repeats_the_request, "{what}");
-            let names_it = ["cus_hidden", "triggers/x", "schedules/x", "evt_1", "exec_0"]
+            let names_it = ["cus_hidden", "triggers/x", "schedules/x", "evt_1", "exec_0", "alert-rules/x", "alert_1"]
                 .iter()
                 .any(|object| url.contains(object));
             // Another account may have a customer of the same name.
-            let creates_its_own = key == KEY_OTHER && method == "PUT" && url.contains("customers");
+            let own_name = url.contains("customers") || url.contains("alert-rules");
+            let creates_its_own = key == KEY_OTHER && method == "PUT" && own_name;
             if names_it && !creates_its_own {
                 assert!(status.is_client_error(), "{what}");
             }

@@ -347,3 +347,53 @@ async fn wrong_methods_with_a_used_key() {
     assert_eq!(server.with("PUT", "/v1/customers/b", body.clone(), &headers).await.0, StatusCode::CONFLICT);
     assert_eq!(server.with("POST", "/v1/customers/b", body, &headers).await.0, StatusCode::METHOD_NOT_ALLOWED);
 }
+
+/// Property: a rule is created with its defaults, silenced, unsilenced, tested and deleted; a key of one customer sees and
+/// changes rules about itself only, and what cannot be is refused by its name.
+#[tokio::test]
+async fn alert_rules_are_of_their_owner() {
+    let server = Server::completing().await;
+    let channel = json!({"type": "slack", "secret": "URL"});
+    let whole = json!({"id": "all", "channels": [channel]});
+    let (status, rule) = server.call("PUT", "/v1/alert-rules/all", Some(whole)).await;
+    assert_eq!(
+        (status, &rule["status"], &rule["metric"]),
+        (StatusCode::CREATED, &json!("paused"), &json!("error_rate"))
+    );
+    let acme = [("x-fastn-access-key", KEY_ACME)];
+    let own = json!({"id": "own", "customer": "cus_acme", "window": "1h"});
+    let (status, answer) = server.with("PUT", "/v1/alert-rules/own", Some(own), &acme).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    let (_, listed) = server.with("GET", "/v1/alert-rules", None, &acme).await;
+    assert_eq!((listed["items"].as_array().unwrap().len(), &listed["items"][0]["id"]), (1, &json!("own")));
+    let silence = Some(json!({"duration": "2h"}));
+    for (method, path) in [("GET", "all"), ("POST", "all/silence"), ("POST", "all/test")] {
+        let url = format!("/v1/alert-rules/{path}");
+        let (status, answer) = server.with(method, &url, silence.clone(), &acme).await;
+        assert_eq!(status, StatusCode::NOT_FOUND, "{url}: {answer}");
+    }
+    let (status, _) = server.with("PUT", "/v1/alert-rules/all", Some(json!({"id": "all"})), &acme).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+
+    let (status, silenced) = server.call("POST", "/v1/alert-rules/all/silence", silence).await;
+    assert!(status == StatusCode::OK && silenced["silencedUntil"].is_string(), "{silenced}");
+    let (_, unsilenced) = server.call("POST", "/v1/alert-rules/all/unsilence", None).await;
+    assert!(unsilenced["silencedUntil"].is_null() && unsilenced["channels"][0]["type"] == "slack", "{unsilenced}");
+    let (_, tested) = server.call("POST", "/v1/alert-rules/all/test", None).await;
+    assert_eq!(tested["notifications"][0]["status"], "delivered", "{tested}");
+    for (body, path) in [
+        (json!({"id": "all", "window": "1y"}), "window"),
+        (json!({"id": "all", "metric": "lag", "workflow": "w"}), "workflow"),
+        (json!({"id": "all", "threshold": 5, "resolveThreshold": 6}), "resolveThreshold"),
+    ] {
+        let (status, problem) = server.call("PUT", "/v1/alert-rules/all", Some(body)).await;
+        assert_eq!((status, &problem["errors"][0]["path"]), (StatusCode::BAD_REQUEST, &json!(path)), "{problem}");
+    }
+    let (status, problem) =
+        server.call("POST", "/v1/alert-rules/all/silence", Some(json!({"duration": "for ever"}))).await;
+    assert_eq!((status, &problem["errors"][0]["path"]), (StatusCode::BAD_REQUEST, &json!("duration")));
+    let (status, _) = server.call("DELETE", "/v1/alert-rules/all", None).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    let (status, _) = server.call("GET", "/v1/alert-rules/all", None).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+}

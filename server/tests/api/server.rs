@@ -6,7 +6,8 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
 use fastn_contract::activity::ExecutionStatus;
-use fastn_domain::catalog::{AccessKey, ResourceKind, SealedSecret};
+use fastn_contract::alert::{AlertChannel, AlertNotification, AlertState};
+use fastn_domain::catalog::{AccessKey, CompiledAlert, ResourceKind, SealedSecret};
 use fastn_domain::event::ReplyTo;
 use fastn_domain::{AccountId, CustomerId, Residency, Scope};
 use fastn_log::{Log, Topic};
@@ -54,6 +55,19 @@ pub(crate) async fn add_key(store: &dyn Store, account: &str, key: &str, custome
     store.write(&AccountId::new(account).unwrap(), vec![write]).await.unwrap();
 }
 
+/// As if each channel of a rule had taken a message.
+fn told(rule: &CompiledAlert) -> Vec<AlertNotification> {
+    let delivered = |channel: &AlertChannel| AlertNotification {
+        id: "msg_test".to_owned(),
+        channel: channel.kind().to_owned(),
+        about: AlertState::Firing,
+        status: "delivered".to_owned(),
+        attempts: 1,
+        error: None,
+    };
+    rule.spec.channels.iter().map(delivered).collect()
+}
+
 impl Server {
     pub(crate) async fn start(outcome: RunOutcome) -> Self {
         Self::in_cell(outcome, Residency::default()).await
@@ -95,6 +109,7 @@ impl Server {
             seal: Arc::new(|_, _, _, version, _| {
                 Ok(SealedSecret { wrapped_key: "w".to_owned(), sealed: format!("sealed {version}") })
             }),
+            test_channels: Arc::new(|_, rule, _| Box::pin(async move { told(&rule) })),
             await_run: Arc::new(move || {
                 let (reply_to, outcome) = (ReplyTo { node: "test".to_owned(), request: 1 }, outcome.clone());
                 RunTicket { reply_to, outcome: Box::pin(async { Some(Ok(outcome)) }) }
@@ -201,6 +216,8 @@ pub(crate) fn sample(path: &str) -> (String, Option<Value>) {
         "/v1/schedules/{id}/backfill" => json!({"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}),
         "/v1/secrets/{name}" => json!({"name": "NAME", "value": "v"}),
         "/v1/env-configs/{environment}/{key}" => json!({"environment": "test", "key": "k", "value": 1}),
+        "/v1/alert-rules/{id}" => json!({"id": "x"}),
+        "/v1/alert-rules/{id}/silence" => json!({"duration": "1h"}),
         "/v1/executions/{id}/decisions" => json!({"step": "approval", "approved": true}),
         _ => json!({}),
     };

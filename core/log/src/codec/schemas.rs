@@ -84,6 +84,7 @@ const FILES: &[(&str, &str)] = &[
     ("state_snapshot.1.avsc", include_str!("../../schemas/state_snapshot.1.avsc")),
     ("checkpoint.1.avsc", include_str!("../../schemas/checkpoint.1.avsc")),
     ("trace.1.avsc", include_str!("../../schemas/trace.1.avsc")),
+    ("finished.2.avsc", include_str!("../../schemas/finished.2.avsc")),
 ];
 
 /// A line of `schemas/index.json`.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fastn_contract::activity::ExecutionStatus;
 use fastn_domain::catalog::ResourceKind;
 use fastn_domain::scope::Reach;
-use fastn_store::{Expect, MasterKey, RememberedAnswer, ResourceWrite, Store as _, Vault};
-use fastn_testkit::store_suite::{batch, end, event, execution, scope};
+use fastn_store::{AlertSave, Expect, MasterKey, RememberedAnswer, ResourceWrite, Store as _, Vault};
+use fastn_testkit::store_suite::{alert, batch, end, event, execution, scope};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 
 use crate::server::Database;
@@ -33,7 +33,9 @@ async fn filled() -> Database {
     rows.executions = vec![failed, execution(&own, 2)];
     store.project(rows).await.unwrap();
     let answer = RememberedAnswer { fingerprint: "f".to_owned(), status: 201, body: "{}".to_owned() };
-    store.remember(&Reach::Customer(own), "k", answer).await.unwrap();
+    store.remember(&Reach::Customer(own.clone()), "k", answer).await.unwrap();
+    let (alerts, puts) = (vec![alert(&own, 1)], vec![("rule/a/r".to_owned(), "{}".to_owned())]);
+    store.save_alerts(AlertSave { alerts, puts, ..AlertSave::default() }).await.unwrap();
     store.close().await;
     database
 }
@@ -111,13 +113,13 @@ async fn raw_sql_shows_a_stranger_nothing() {
     }
     assert!(held > 0, "there was something to see");
     bind(&mut session, "customer", "a", "c").await;
-    for table in ["resources", "idempotency", "events", "executions", "dead_letters"] {
+    for table in ["resources", "idempotency", "events", "executions", "dead_letters", "alerts"] {
         assert!(count(&mut session, table).await.unwrap() > 0, "{table} shows its owner something");
     }
     // The feed's right reaches no further than configuration.
     bind(&mut session, "node", "", "").await;
     assert_eq!(count(&mut session, "resources").await, Some(1));
-    for table in ["idempotency", "events", "executions", "dead_letters"] {
+    for table in ["idempotency", "events", "executions", "dead_letters", "alerts"] {
         assert_eq!(count(&mut session, table).await, Some(0), "{table}");
     }
 }
@@ -148,6 +150,11 @@ async fn raw_sql_changes_nothing_foreign() {
         "DROP POLICY fastn_read ON resources",
         "CREATE TABLE mine (x INT)",
         "SELECT drop_day('events', 0)",
+        "SELECT * FROM alert_memory",
+        "UPDATE alerts SET state = 'resolved'",
+        "DELETE FROM alerts",
+        "SELECT * FROM bookmarks",
+        "SELECT grant_alert_rights('fastn_app', 'fastn_app')",
         "SELECT reset_activity()",
         "SELECT grant_rights('fastn_app', 'fastn_app')",
     ];

@@ -8,17 +8,18 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView, Origin};
+use fastn_contract::alert::AlertView;
 use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    EventFilter, EventRow, ExecutionFilter, Expect, PageRequest, Position, ProjectionBatch, RememberedAnswer,
-    ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreResult,
+    AlertFilter, AlertMemory, AlertSave, EventFilter, EventRow, ExecutionFilter, Expect, PageRequest, Position,
+    ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreResult,
 };
 
-use super::rows::{batch, end, event, execution, scope};
+use super::rows::{alert, batch, end, event, execution, scope};
 
 /// The methods of the seam, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +46,13 @@ enum Method {
     Project,
     Prune,
     ResetActivity,
+    Alerts,
+    Alert,
+    PendingDeadLetters,
+    AlertMemory,
+    SaveAlerts,
+    Bookmark,
+    SetBookmark,
     Close,
 }
 
@@ -75,7 +83,14 @@ impl Method {
             Self::Position => Self::Project,
             Self::Project => Self::Prune,
             Self::Prune => Self::ResetActivity,
-            Self::ResetActivity => Self::Close,
+            Self::ResetActivity => Self::Alerts,
+            Self::Alerts => Self::Alert,
+            Self::Alert => Self::PendingDeadLetters,
+            Self::PendingDeadLetters => Self::AlertMemory,
+            Self::AlertMemory => Self::SaveAlerts,
+            Self::SaveAlerts => Self::Bookmark,
+            Self::Bookmark => Self::SetBookmark,
+            Self::SetBookmark => Self::Close,
             Self::Close => return None,
         })
     }
@@ -135,6 +150,8 @@ async fn seed(store: &dyn Store, own: &Scope) {
     rows.executions = vec![failed, scheduled];
     store.project(rows).await.expect("projects");
     store.remember(&Reach::Customer(own.clone()), "k", answer("own")).await.expect("remembers");
+    let alerts = vec![alert(own, 1)];
+    store.save_alerts(AlertSave { alerts, ..AlertSave::default() }).await.expect("saves");
 }
 
 fn answer(body: &str) -> RememberedAnswer {
@@ -181,6 +198,9 @@ async fn seen_by_owner(store: &dyn Store, own: &Scope) -> Vec<String> {
             .iter()
             .map(|id| shown(id))
             .collect(),
+        some(shown(&store.alerts(&reach, &AlertFilter::default(), &page).await.expect("reads"))),
+        some(shown(&store.alert(&reach, "alert_1").await.expect("reads"))),
+        shown(&store.pending_dead_letters(&reach, None).await.expect("reads")),
     ]
 }
 
@@ -205,6 +225,9 @@ async fn reads_nothing(store: &dyn Store, stranger: &Reach) {
     let failing = store.failing_schedules(stranger.account(), Timestamp(0), 9).await.expect("reads");
     assert_eq!(failing.is_empty(), stranger.account().as_str() != "a");
     assert!(store.recall(stranger, "k").await.expect("reads").is_none_or(|found| found.body != "own"));
+    assert!(store.alerts(stranger, &AlertFilter::default(), &page).await.expect("reads").items.is_empty());
+    assert_eq!(store.alert(stranger, "alert_1").await.expect("reads"), None);
+    assert_eq!(store.pending_dead_letters(stranger, None).await.expect("reads"), 0);
 }
 
 /// What a stranger may write stays its own, even under the same names.
@@ -240,6 +263,12 @@ async fn serves_the_node(store: &dyn Store, own: &Scope, before: &[String]) {
     assert_eq!(seen_by_owner(store, own).await, before, "rows of another account are not shown");
     store.prune(Timestamp(0), 10).await.expect("prunes");
     assert_eq!(seen_by_owner(store, own).await, before, "nothing is that old");
+    assert_eq!(store.alert_memory().await.expect("reads").revision, 1);
+    let alerts = vec![alert(&theirs, 2)];
+    store.save_alerts(AlertSave { from: 1, alerts, ..AlertSave::default() }).await.expect("saves");
+    assert_eq!(seen_by_owner(store, own).await, before, "alerts of another account are not shown");
+    store.set_bookmark("f", 0, position).await.expect("writes");
+    assert_eq!(store.bookmark("f", 0).await.expect("reads"), position);
     store.reset_activity().await.expect("resets");
     store.close().await;
 }
@@ -338,6 +367,27 @@ impl Store for Witness {
     }
     async fn reset_activity(&self) -> StoreResult<()> {
         self.saw(Method::ResetActivity).reset_activity().await
+    }
+    async fn alerts(&self, reach: &Reach, filter: &AlertFilter, page: &PageRequest) -> StoreResult<Page<AlertView>> {
+        self.saw(Method::Alerts).alerts(reach, filter, page).await
+    }
+    async fn alert(&self, reach: &Reach, id: &str) -> StoreResult<Option<AlertView>> {
+        self.saw(Method::Alert).alert(reach, id).await
+    }
+    async fn pending_dead_letters(&self, reach: &Reach, workflow: Option<&str>) -> StoreResult<u64> {
+        self.saw(Method::PendingDeadLetters).pending_dead_letters(reach, workflow).await
+    }
+    async fn alert_memory(&self) -> StoreResult<AlertMemory> {
+        self.saw(Method::AlertMemory).alert_memory().await
+    }
+    async fn save_alerts(&self, save: AlertSave) -> StoreResult<u64> {
+        self.saw(Method::SaveAlerts).save_alerts(save).await
+    }
+    async fn bookmark(&self, follower: &str, partition: u32) -> StoreResult<Position> {
+        self.saw(Method::Bookmark).bookmark(follower, partition).await
+    }
+    async fn set_bookmark(&self, follower: &str, partition: u32, position: Position) -> StoreResult<()> {
+        self.saw(Method::SetBookmark).set_bookmark(follower, partition, position).await
     }
     async fn close(&self) {
         self.saw(Method::Close).close().await;

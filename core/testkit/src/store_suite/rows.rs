@@ -1,6 +1,7 @@
 //! Short ways to make the rows that the projector writes.
 
 use fastn_contract::activity::{EventStatus, ExecutionError, ExecutionStatus, Origin};
+use fastn_contract::alert::{AlertComparison, AlertMetric, AlertState, AlertView};
 use fastn_contract::resource::Tier;
 use fastn_domain::event::Header;
 use fastn_domain::ids::{EnvironmentId, EventId, ExecutionId, WorkflowId};
@@ -8,8 +9,8 @@ use fastn_domain::journal::{LogLine, StepRecord};
 use fastn_domain::scope::Scope;
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    Advance, EventRow, EventSeq, ExecutionEnd, ExecutionPatch, ExecutionRow, ExecutionState, InputRow, Position,
-    ProjectionBatch,
+    Advance, AlertRow, EventRow, EventSeq, ExecutionEnd, ExecutionPatch, ExecutionRow, ExecutionState, InputRow,
+    Position, ProjectionBatch,
 };
 
 /// A customer by short names.
@@ -130,4 +131,25 @@ pub fn batch(from: u64, to: u64) -> ProjectionBatch {
         to: Position { next: to, epoch: epoch(to) },
     };
     ProjectionBatch { advances: vec![advance], ..ProjectionBatch::default() }
+}
+
+/// The `n`th alert about a customer, firing.
+pub fn alert(scope: &Scope, n: u64) -> AlertRow {
+    let fired = Timestamp(i64::try_from(n).unwrap_or(i64::MAX));
+    let view = AlertView {
+        id: format!("alert_{n}"),
+        rule: "errors".to_owned(),
+        name: "Errors".to_owned(),
+        customer: Some(scope.customer.to_string()),
+        state: AlertState::Firing,
+        metric: AlertMetric::ErrorRate,
+        comparison: AlertComparison::Above,
+        threshold: 5.0,
+        value: 12.5,
+        fired_at: fired.to_string(),
+        resolved_at: None,
+        resolved_by: None,
+        notifications: Vec::new(),
+    };
+    AlertRow { account: scope.account.clone(), customer: Some(scope.customer.clone()), fired, view }
 }

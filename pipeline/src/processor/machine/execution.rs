@@ -10,6 +10,7 @@ use fastn_domain::event::{EventRecord, Header, ReplyTo};
 use fastn_domain::ids::{EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
 use fastn_domain::journal::{Inline, LogLine, NewExecution, OpRecord, Parent, Retry, Wait};
 use fastn_domain::scope::Scope;
+use fastn_domain::span::TRACESTATE_BYTES_MAX;
 use fastn_domain::time::Timestamp;
 
 use crate::runtime::{Slot, StepMark};
@@ -101,6 +102,25 @@ impl Payload {
     }
 }
 
+/// W3C trace context of an event's sender.
+#[derive(Debug)]
+pub(super) struct SenderTrace {
+    /// `traceparent`
+    pub(super) parent: String,
+    /// `tracestate`, which only goes with a parent.
+    pub(super) state: Option<String>,
+}
+
+impl SenderTrace {
+    /// Of an event as its execution sees it.
+    pub(super) fn of(payload: &Payload) -> Option<Box<Self>> {
+        let parent = payload.traceparent.clone()?;
+        let state = payload.headers.iter().find(|header| matches!(&*header.name, "tracestate" | "ce-tracestate"));
+        let state = state.map(|header| header.value.clone()).filter(|state| state.len() <= TRACESTATE_BYTES_MAX);
+        Some(Box::new(Self { parent, state }))
+    }
+}
+
 /// Where an execution stands in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -177,8 +197,8 @@ pub(super) struct Execution {
     pub(super) start_seen: bool,
     /// Whether it holds one of its customer's concurrency slots.
     pub(super) holds_slot: bool,
-    /// W3C trace context of the event's sender.
-    pub(super) traceparent: Option<Box<str>>,
+    /// W3C trace context of the event's sender; known once it has started here.
+    pub(super) trace: Option<Box<SenderTrace>>,
     /// Event and input; absent when they must be read from the log.
     pub(super) payload: Option<Arc<Payload>>,
     /// Results that the sandbox has seen, in order: those not left in the log.
@@ -242,7 +262,7 @@ impl Execution {
             phase: Phase::Queued,
             start_seen: false,
             holds_slot: false,
-            traceparent: None,
+            trace: None,
             payload: None,
             results: Vec::new(),
             journaled: 0,

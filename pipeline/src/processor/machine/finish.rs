@@ -8,7 +8,7 @@ use fastn_contract::error::ErrorCode;
 use fastn_contract::resource::Tier;
 use fastn_domain::Timestamp;
 use fastn_domain::ids::ExecutionId;
-use fastn_domain::journal::{Finished, JournalRecord, OpFailure, OpRecord, Retry, StepRecord};
+use fastn_domain::journal::{Finished, FinishedRun, JournalRecord, OpFailure, OpRecord, Retry, StepRecord};
 use fastn_domain::retry::Schedule;
 
 use super::execution::{Execution, Phase};
@@ -94,6 +94,14 @@ impl Machine {
             logs: std::mem::take(&mut execution.logs),
             output,
             error,
+            run: Some(FinishedRun {
+                workflow: execution.run.workflow.clone(),
+                version: execution.run.version,
+                environment: execution.run.environment.clone(),
+                trigger: execution.run.trigger.clone(),
+                admitted: execution.admitted,
+                traceparent: execution.trace.as_deref().map(|trace| trace.parent.clone()),
+            }),
         };
         let waits = parent.as_ref().is_some_and(|parent| parent.waits);
         let result = waits.then(|| parent_result(&finished)).flatten();

@@ -12,10 +12,11 @@ use fastn_domain::journal::{
 };
 use fastn_domain::route;
 use fastn_domain::scope::Scope;
+use fastn_domain::span::{TraceContext, step_span};
 use serde::Deserialize;
 
 use super::admit::runnable;
-use super::execution::{Execution, Pending};
+use super::execution::{Execution, Pending, SenderTrace};
 use super::{Answer, Machine, Output, waits};
 use crate::runtime::{OpKind, OpRequest, StateScope};
 
@@ -45,8 +46,10 @@ pub enum CallTarget {
     Http {
         /// The request.
         request: OpKind,
-        /// W3C trace context to pass on.
-        traceparent: Option<String>,
+        /// W3C trace context to pass on: the span of this call, in the sender's trace or the execution's own.
+        traceparent: String,
+        /// The sender's `tracestate`.
+        tracestate: Option<String>,
     },
     /// An event to append to the events log of the same customer. Its id makes it the same however often it is appended.
     Emit(Box<EventRecord>),
@@ -253,8 +256,10 @@ impl Machine {
         };
         match &request.kind {
             OpKind::Fetch { .. } => {
-                let traceparent = self.executions.get(&id).and_then(|e| e.traceparent.as_deref().map(str::to_owned));
-                Reply::Call(CallTarget::Http { request: request.kind.clone(), traceparent }, "fetch")
+                let sender = self.executions.get(&id).and_then(|execution| execution.trace.as_deref());
+                let traceparent = call_trace(id, &request.key, sender);
+                let tracestate = sender.and_then(|sender| sender.state.clone());
+                Reply::Call(CallTarget::Http { request: request.kind.clone(), traceparent, tracestate }, "fetch")
             }
             OpKind::Sleep { until_ms } => {
                 let until = fastn_domain::Timestamp::from_millis(*until_ms);
@@ -370,7 +375,7 @@ impl Machine {
             headers: Vec::new(),
             data: Arc::from(emitted.data.to_string()),
             reply_to: None,
-            traceparent: execution.traceparent.as_deref().map(str::to_owned),
+            traceparent: Some(call_trace(id, &request.key, execution.trace.as_deref())),
         })
     }
 
@@ -477,4 +482,9 @@ fn space(execution: &Execution, scope: StateScope) -> String {
 
 fn refusal(message: String) -> OpFailure {
     OpFailure { name: "Error".to_owned(), message, code: "REFUSED".to_owned(), retryable: false }
+}
+
+/// `traceparent` of what the op `key` sends out.
+fn call_trace(id: ExecutionId, key: &str, sender: Option<&SenderTrace>) -> String {
+    TraceContext::of(id, sender.map(|sender| sender.parent.as_str())).header(step_span(id, key))
 }

@@ -8,7 +8,7 @@ use fastn_domain::Timestamp;
 use fastn_domain::ids::ExecutionId;
 use fastn_domain::journal::{LogLine, OpRecord, WaitKind};
 
-use super::execution::{Ending, Execution, Phase};
+use super::execution::{Ending, Execution, Phase, SenderTrace};
 use super::finish::{End, code_error};
 use super::ops::Addition;
 use super::queue::Lane;
@@ -65,7 +65,7 @@ impl Machine {
         execution.inbox.clear();
         execution.logs.clear();
         self.slots.insert(slot, id);
-        execution.traceparent = payload.traceparent.as_deref().map(Box::from);
+        execution.trace = SenderTrace::of(&payload);
         if self.slots.len() > self.limits.running_payloads_max {
             execution.forget_payload();
         }

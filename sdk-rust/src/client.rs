@@ -11,6 +11,7 @@ use fastn_contract::command::{
 use fastn_contract::resource::{
     Customer, Deployment, EnvConfig, SecretView, SecretWrite, Stored, Trigger, VersionView, Workflow,
 };
+use fastn_contract::schedule::{BackfillSchedule, ChangeStatus, ScheduleFired, ScheduleView};
 use futures_util::{Stream, StreamExt};
 use reqwest::Method;
 use serde::Serialize;
@@ -259,6 +260,36 @@ impl Fastn {
     /// Deletes a trigger.
     pub async fn delete_trigger(&self, id: &str) -> Result<(), Error> {
         self.delete(&["v1", "triggers", id]).await
+    }
+
+    /// Triggers that fire by the clock, and how they stand.
+    pub fn schedules(&self) -> Pager<ScheduleView> {
+        self.list(&["v1", "schedules"])
+    }
+
+    /// One of them, with its next times and its status history.
+    pub async fn schedule(&self, id: &str) -> Result<ScheduleView, Error> {
+        self.get(&["v1", "schedules", id]).await
+    }
+
+    /// Fires it once now, beside its times.
+    pub async fn run_schedule(&self, id: &str) -> Result<ScheduleFired, Error> {
+        self.post(&["v1", "schedules", id, "run"], &serde_json::json!({})).await
+    }
+
+    /// Makes up for scheduled times that have no event.
+    pub async fn backfill_schedule(&self, id: &str, range: &BackfillSchedule) -> Result<ScheduleFired, Error> {
+        self.post(&["v1", "schedules", id, "backfill"], range).await
+    }
+
+    /// Lets it fire no more until it is resumed.
+    pub async fn pause_schedule(&self, id: &str, why: &ChangeStatus) -> Result<ScheduleView, Error> {
+        self.post(&["v1", "schedules", id, "pause"], why).await
+    }
+
+    /// Lets it fire again.
+    pub async fn resume_schedule(&self, id: &str, why: &ChangeStatus) -> Result<ScheduleView, Error> {
+        self.post(&["v1", "schedules", id, "resume"], why).await
     }
 
     /// Secrets, without values.

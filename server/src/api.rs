@@ -29,6 +29,7 @@ mod problem;
 mod reference;
 mod resources;
 mod runs;
+mod schedules;
 mod secrets;
 mod stream;
 mod system;
@@ -111,6 +112,12 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(runs::run))
         .routes(routes!(triggers::list))
         .routes(routes!(triggers::get, triggers::put, triggers::delete))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::get))
+        .routes(routes!(schedules::run))
+        .routes(routes!(schedules::backfill))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::put, secrets::delete))
         .routes(routes!(env_configs::list))

@@ -20,6 +20,7 @@ mod migrate;
 mod print;
 mod progress;
 mod run;
+mod schedules;
 mod send;
 pub(crate) mod style;
 
@@ -90,6 +91,9 @@ enum Command {
     /// Triggers: list, show, url
     #[command(subcommand)]
     Trigger(configure::TriggerCommand),
+    /// Schedules: list, show, run, backfill, pause, resume, history
+    #[command(subcommand)]
+    Schedules(schedules::ScheduleCommand),
     /// Secrets: list, set, delete
     #[command(subcommand)]
     Secrets(configure::SecretCommand),
@@ -205,6 +209,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             configure::publish(&file, workflow, deploy, &remote).await
         }
         Command::Trigger(command) => configure::trigger(command).await,
+        Command::Schedules(command) => schedules::run(command).await,
         Command::Secrets(command) => configure::secret(command).await,
         Command::Send(send) => send::run(send).await,
         Command::Run(run) => run::run(run).await,
@@ -318,6 +323,7 @@ mod tests {
             "apply",
             "publish",
             "trigger",
+            "schedules",
             "secrets",
             "send",
             "run",
@@ -345,6 +351,7 @@ mod tests {
             "fastn send order.created --data {} --customer cus_acme",
             "fastn run triage --input {} --customer cus_acme --wait 60",
             "fastn executions show exec_1",
+            "fastn schedules backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z",
             "fastn dead-letters replay --workflow triage --from-failed-step",
             "fastn dead-letters replay --all --limit 1000",
         ] {

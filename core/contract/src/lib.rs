@@ -8,6 +8,7 @@ pub mod condition;
 pub mod error;
 pub mod page;
 pub mod resource;
+pub mod schedule;
 
 /// Header that carries the access key, e.g. `fsk_test_…`. `Authorization: Bearer` is accepted too.
 pub const HEADER_ACCESS_KEY: &str = "x-fastn-access-key";

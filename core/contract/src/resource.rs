@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
+use crate::schedule::Schedule;
 
 /// A customer (tenant) of the account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -256,6 +257,8 @@ pub enum TriggerSource {
         /// The types, e.g. `order.created` or `order.*`.
         types: Vec<String>,
     },
+    /// The clock.
+    Schedule(Box<Schedule>),
 }
 
 /// How a webhook's sender proves itself.

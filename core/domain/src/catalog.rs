@@ -7,6 +7,7 @@ use fastn_contract::resource::{Customer, CustomerStatus, Deployment, EnvConfig, 
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, CustomerId, EnvironmentId, TriggerId, WorkflowId};
+use crate::schedule::ScheduleState;
 use crate::scope::Scope;
 use crate::time::Timestamp;
 
@@ -39,6 +40,8 @@ pub enum ResourceKind {
     EnvConfig,
     /// An access key, hashed; id = its id.
     AccessKey,
+    /// What the platform remembers of a schedule; id = its trigger's.
+    ScheduleState,
 }
 
 impl ResourceKind {
@@ -54,12 +57,13 @@ impl ResourceKind {
             Self::Secret => "secret",
             Self::EnvConfig => "env_config",
             Self::AccessKey => "access_key",
+            Self::ScheduleState => "schedule_state",
         }
     }
 
     /// The inverse of [`ResourceKind::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        const ALL: [ResourceKind; 9] = [
+        const ALL: [ResourceKind; 10] = [
             ResourceKind::Account,
             ResourceKind::Customer,
             ResourceKind::Workflow,
@@ -69,6 +73,7 @@ impl ResourceKind {
             ResourceKind::Secret,
             ResourceKind::EnvConfig,
             ResourceKind::AccessKey,
+            ResourceKind::ScheduleState,
         ];
         ALL.into_iter().find(|kind| kind.as_str() == text)
     }
@@ -168,6 +173,8 @@ pub struct AccountCatalog {
     pub workflows: HashMap<WorkflowId, Arc<WorkflowEntry>>,
     /// Its triggers.
     pub triggers: HashMap<TriggerId, Arc<CompiledTrigger>>,
+    /// What is remembered of its schedules.
+    pub schedules: HashMap<TriggerId, Arc<ScheduleState>>,
     /// Its secrets, by customer (none: the account's own) and name.
     pub secrets: HashMap<(Option<CustomerId>, String), Arc<Secret>>,
     /// Its configuration values, by environment and key, as JSON text.
@@ -277,7 +284,14 @@ impl Catalog {
                 if row.deleted {
                     self.webhooks.remove(&id);
                 }
-                upsert(&mut account.triggers, id, row, |row| compile_trigger(parse(row)?).map_err(first_message))?;
+                upsert(&mut account.triggers, id, row, |row| {
+                    let trigger = compile_trigger(parse(row)?).map_err(first_message)?;
+                    Ok(CompiledTrigger { created: row.created, changed: row.updated, ..trigger })
+                })?;
+            }
+            ResourceKind::ScheduleState => {
+                let id = TriggerId::new(&row.id).map_err(|error| error.to_string())?;
+                upsert(&mut account.schedules, id, row, parse::<ScheduleState>)?;
             }
             ResourceKind::Secret => {
                 let name = row.id.rsplit('/').next().unwrap_or(&row.id).to_owned();

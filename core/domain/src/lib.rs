@@ -11,6 +11,7 @@ pub mod path;
 pub mod residency;
 pub mod retry;
 pub mod route;
+pub mod schedule;
 pub mod scope;
 pub mod time;
 pub mod trace;

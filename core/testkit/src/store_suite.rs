@@ -4,6 +4,7 @@ mod activity;
 mod isolation;
 mod resources;
 pub mod rows;
+mod schedules;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -49,6 +50,9 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         activity::a_refused_batch_changes_nothing,
         activity::pruning_spares_the_living_and_their_input,
         activity::reset_empties_activity_and_positions,
+        schedules::a_mark_only_rises,
+        schedules::failures_in_a_row_are_counted,
+        schedules::known_events_are_told,
     );
     let (store, _guard) = open().await;
     isolation::no_method_crosses_a_boundary(store).await;

@@ -25,6 +25,7 @@ const ID_PATTERN: &str = "^[A-Za-z0-9_.:@-]{1,128}$";
         (name = "Dead letters", description = "Executions that failed for good."),
         (name = "Workflows", description = "Settings, versions, deployments, runs."),
         (name = "Triggers", description = "What starts workflows."),
+        (name = "Schedules", description = "Triggers that fire by the clock: how they stand, run, backfill, pause, resume."),
         (name = "Customers", description = "The account's customers."),
         (name = "Secrets", description = "Written, never read back."),
         (name = "Environment configuration", description = "Values that workflows read."),
@@ -123,6 +124,14 @@ fn mend_schemas(schemas: &mut Map<String, Value>) {
     }
     limit("Trigger", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
     limit("Trigger", "routes", json!({"minItems": 1, "maxItems": 64}));
+    limit("Schedule", "jitterSeconds", json!({"maximum": 3_600}));
+    limit("Schedule", "delayMinutes", json!({"maximum": 1_440}));
+    limit("AutoDisable", "failures", json!({"maximum": 1_000}));
+    limit("AutoDisable", "cooldownMinutes", json!({"maximum": 43_200}));
+    limit("ChangeStatus", "reason", json!({"maxLength": 500}));
+    for field in ["from", "to"] {
+        limit("BackfillSchedule", field, json!({"format": "date-time"}));
+    }
     limit("RetryPolicy", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
     limit("RetryPolicy", "backoffCoefficient", json!({"minimum": 1, "maximum": 100}));
     limit("RetryPolicy", "initialInterval", json!({"maximum": 86_400_000}));

@@ -15,6 +15,7 @@ use super::caller::Caller;
 use super::extract::{Body, Params, PathParts, Precondition, checked};
 use super::problem::{ApiError, ApiResult};
 use super::resources::{self, ListParams};
+use super::schedules;
 
 const KIND: ResourceKind = ResourceKind::Trigger;
 
@@ -61,7 +62,8 @@ pub(crate) async fn put(
     resources::same_id("id", &id, &trigger.id)?;
     let compiled = compile_trigger(trigger.clone()).map_err(ApiError::fields)?;
     caller.may_configure_for(compiled.customer.as_ref())?;
-    if let Some(row) = api.store.resource(&caller.reach(), KIND, &id).await? {
+    let before = api.store.resource(&caller.reach(), KIND, &id).await?;
+    if let Some(row) = &before {
         caller.may_configure_for(row.customer.as_ref())?;
     }
     let owner = api.catalog.current().trigger_owner(&own).cloned();
@@ -69,7 +71,9 @@ pub(crate) async fn put(
         return Err(ApiError::new(ErrorCode::Conflict, format!("the trigger id {id:?} is taken; choose another")));
     }
     let write = resources::writing(KIND, compiled.customer, &id, &trigger, expect)?;
-    resources::put::<Trigger>(&api, &caller, write).await
+    let before = before.as_ref().map(resources::body).transpose()?;
+    let history = schedules::told_by_write(&api, &caller, before.as_ref(), &trigger).await?;
+    resources::put_with::<Trigger>(&api, &caller, write, history).await
 }
 
 /// Delete a trigger
@@ -85,5 +89,6 @@ pub(crate) async fn delete(
     Precondition(expect): Precondition,
 ) -> ApiResult<StatusCode> {
     checked("id", TriggerId::new(&id))?;
-    resources::delete(&api, &caller, KIND, &id, expect).await
+    let history = schedules::forgotten(&api, &caller, &id).await?;
+    resources::delete_with(&api, &caller, KIND, &id, expect, history).await
 }

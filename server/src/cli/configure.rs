@@ -110,6 +110,7 @@ pub(crate) async fn trigger(command: TriggerCommand) -> anyhow::Result<()> {
                 let kind = match &trigger.source {
                     TriggerSource::Webhook { .. } => "webhook".to_owned(),
                     TriggerSource::Event { types } => format!("event {}", types.join(", ")),
+                    TriggerSource::Schedule(_) => "schedule".to_owned(),
                 };
                 let routes: Vec<&str> = trigger.routes.iter().map(|route| route.workflow.as_str()).collect();
                 let customer = trigger.customer.clone().unwrap_or_else(|| "—".to_owned());
@@ -121,7 +122,7 @@ pub(crate) async fn trigger(command: TriggerCommand) -> anyhow::Result<()> {
             let fastn = remote.client()?;
             let trigger = fastn.trigger(&id).await?;
             if !matches!(trigger.body.source, TriggerSource::Webhook { .. }) {
-                bail!("trigger {id} listens to events of the API; only webhook triggers have a URL");
+                bail!("trigger {id} is no webhook trigger; only those have a URL");
             }
             print::line(format_args!("{}/v1/webhooks/{id}", fastn.url().trim_end_matches('/')))
         }

@@ -1,5 +1,7 @@
 //! A trigger checked once, with its paths parsed and its filters compiled.
 
+use std::sync::Arc;
+
 use fastn_contract::error::FieldError;
 use fastn_contract::resource::{Route, Trigger, TriggerSource, Verification};
 
@@ -8,6 +10,8 @@ use crate::event::Header;
 use crate::ids::{CustomerId, EnvironmentId, TriggerId, WorkflowId};
 use crate::path::Path;
 use crate::retry::ATTEMPTS;
+use crate::schedule::Schedule;
+use crate::time::Timestamp;
 
 /// Most routes of one trigger.
 pub(crate) const ROUTES_MAX: usize = 64;
@@ -29,6 +33,12 @@ pub struct CompiledTrigger {
     pub sequence_key: Option<Path>,
     /// Its routes, in order.
     pub routes: Vec<CompiledRoute>,
+    /// When it fires by the clock, if it does.
+    pub ticks: Option<Arc<Schedule>>,
+    /// When its row was made.
+    pub created: Timestamp,
+    /// When its row was last changed.
+    pub changed: Timestamp,
 }
 
 /// A route with its filter compiled.
@@ -48,7 +58,7 @@ impl CompiledTrigger {
     /// Whether this trigger listens to events of this type that were sent through the API.
     pub fn listens_to(&self, kind: &str) -> bool {
         match &self.spec.source {
-            TriggerSource::Webhook { .. } => false,
+            TriggerSource::Webhook { .. } | TriggerSource::Schedule(_) => false,
             TriggerSource::Event { types } => types.iter().any(|pattern| match pattern.strip_suffix('*') {
                 Some(prefix) => kind.starts_with(prefix),
                 None => pattern == kind,
@@ -80,6 +90,12 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
     let deduplication_key = path("deduplicationKey", &spec.deduplication_key);
     let sequence_key = path("sequenceKey", &spec.sequence_key);
     check_source(&spec.source, &mut complain);
+    let ticks = match &spec.source {
+        TriggerSource::Schedule(schedule) => Schedule::compile(schedule, &spec.id)
+            .map_err(|wrong| wrong.into_iter().for_each(|error| complain(&error.path, error.message)))
+            .ok(),
+        _ => None,
+    };
     if spec.routes.is_empty() || spec.routes.len() > ROUTES_MAX {
         complain("routes", format!("a trigger has 1 to {ROUTES_MAX} routes"));
     }
@@ -88,7 +104,19 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
 
     match id {
         Some(id) if errors.is_empty() => {
-            Ok(CompiledTrigger { id, customer, spec, deduplication_key, sequence_key, routes })
+            let (created, changed) = (Timestamp(0), Timestamp(0));
+            let ticks = ticks.map(Arc::new);
+            Ok(CompiledTrigger {
+                id,
+                customer,
+                spec,
+                deduplication_key,
+                sequence_key,
+                routes,
+                ticks,
+                created,
+                changed,
+            })
         }
         _ => Err(errors),
     }
@@ -107,6 +135,8 @@ fn check_source(source: &TriggerSource, complain: &mut impl FnMut(&str, String))
             }
             _ => {}
         },
+        // Checked as it is compiled.
+        TriggerSource::Schedule(_) => {}
     }
 }
 

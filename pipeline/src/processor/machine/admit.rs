@@ -78,6 +78,9 @@ impl Machine {
             if logged.offset < self.events_next {
                 continue;
             }
+            if logged.event.as_ref().is_some_and(|event| self.overlap_waits_for(event, &begun)) {
+                self.commit_admitted(std::mem::take(&mut batch), std::mem::take(&mut begun));
+            }
             self.events_next = logged.offset + 1;
             self.dedup.expire(logged.timestamp, self.limits.dedup_window, self.limits.dedup_hashes_max);
             let verdict = match &logged.event {
@@ -153,6 +156,7 @@ impl Machine {
         if may_run {
             self.queue.push(&execution.scope, super::queue::Lane::of(execution.triggered_by), id);
         }
+        self.overlap_begins(&execution);
         self.executions.insert(id, Box::new(execution));
     }
 
@@ -170,6 +174,7 @@ impl Machine {
             return Verdict::duplicate("an event with this source and id was admitted before");
         }
         let mut verdict = self.route(event);
+        self.overlap_settles(event, &mut verdict);
         verdict.dedup.push(own_hash);
         let data = LazyData::new(event);
         if self.wake_waiters(event, &data) > 0 && verdict.status != EventStatus::Delivered {

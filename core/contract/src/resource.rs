@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::condition::Condition;
+use crate::poll::Poll;
 use crate::schedule::Schedule;
 
 /// A customer (tenant) of the account.
@@ -259,6 +260,8 @@ pub enum TriggerSource {
     },
     /// The clock.
     Schedule(Box<Schedule>),
+    /// Changes at a source that is polled.
+    Poll(Box<Poll>),
 }
 
 /// How a webhook's sender proves itself.

@@ -8,11 +8,13 @@ pub mod journal;
 mod long;
 pub mod partition;
 pub mod path;
+pub mod poll;
 pub mod residency;
 pub mod retry;
 pub mod route;
 pub mod schedule;
 pub mod scope;
+pub mod template;
 pub mod time;
 pub mod trace;
 

@@ -17,6 +17,7 @@ mod listen;
 mod marks;
 mod migrate;
 mod options;
+mod polls;
 mod project;
 mod scoped;
 mod text;
@@ -40,6 +41,7 @@ use self::days::Days;
 use self::scoped::{Bound, Scoped};
 use crate::error::refused;
 use crate::observe;
+use crate::polls::Polls;
 use crate::projection::{Position, ProjectionBatch};
 use crate::read::{dead_letter, event, execution, schedule};
 use crate::seam::{
@@ -276,6 +278,10 @@ impl Store for PostgresStore {
     async fn raise_mark(&self, name: &str, at: Timestamp) -> StoreResult<()> {
         let work = async { marks::raise(self.application.ready().await?, name, at).await };
         self.run("raise_mark", Outcome::Unknown, work).await
+    }
+
+    fn polls(self: Arc<Self>) -> Arc<dyn Polls> {
+        self
     }
 
     async fn position(&self, partition: u32) -> StoreResult<Position> {

@@ -9,6 +9,7 @@ mod config;
 mod error;
 mod marks;
 mod migrate;
+mod polls;
 mod project;
 mod prune;
 mod read;
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 
 use crate::clock::SystemClock;
 use crate::observe;
+use crate::polls::Polls;
 use crate::projection::{Position, ProjectionBatch};
 use crate::read::{dead_letter, event, execution, schedule};
 use crate::seam::{
@@ -260,6 +262,10 @@ impl Store for SqliteStore {
 
     async fn raise_mark(&self, name: &str, at: Timestamp) -> StoreResult<()> {
         observe::timed("raise_mark", marks::raise(&self.config_writer, name, at)).await
+    }
+
+    fn polls(self: Arc<Self>) -> Arc<dyn Polls> {
+        self
     }
 
     async fn position(&self, partition: u32) -> StoreResult<Position> {

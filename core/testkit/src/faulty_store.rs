@@ -11,7 +11,7 @@ use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::Reach;
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    EventFilter, ExecutionFilter, Outcome, PageRequest, Position, ProjectionBatch, RememberedAnswer, ReplaySource,
+    EventFilter, ExecutionFilter, Outcome, PageRequest, Polls, Position, ProjectionBatch, RememberedAnswer, ReplaySource,
     ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult,
 };
 
@@ -130,6 +130,9 @@ impl Store for FaultyStore {
     }
     async fn raise_mark(&self, name: &str, at: Timestamp) -> StoreResult<()> {
         self.inner.raise_mark(name, at).await
+    }
+    fn polls(self: Arc<Self>) -> Arc<dyn Polls> {
+        self.inner.clone().polls()
     }
     async fn position(&self, partition: u32) -> StoreResult<Position> {
         self.inner.position(partition).await

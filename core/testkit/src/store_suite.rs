@@ -2,6 +2,7 @@
 
 mod activity;
 mod isolation;
+mod polls;
 mod resources;
 pub mod rows;
 mod schedules;
@@ -53,6 +54,21 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         schedules::a_mark_only_rises,
         schedules::failures_in_a_row_are_counted,
         schedules::known_events_are_told,
+    );
+    macro_rules! each_of_polls {
+        ($($property:ident),* $(,)?) => {
+            $({
+                let (store, _guard) = open().await;
+                polls::$property(store.clone()).await;
+                store.close().await;
+            })*
+        };
+    }
+    each_of_polls!(
+        one_at_a_time_holds_a_poll,
+        a_save_is_whole_and_once,
+        polls_are_listed_and_hastened,
+        polls_end_at_their_reach,
     );
     let (store, _guard) = open().await;
     isolation::no_method_crosses_a_boundary(store).await;

@@ -111,6 +111,7 @@ pub(crate) async fn trigger(command: TriggerCommand) -> anyhow::Result<()> {
                     TriggerSource::Webhook { .. } => "webhook".to_owned(),
                     TriggerSource::Event { types } => format!("event {}", types.join(", ")),
                     TriggerSource::Schedule(_) => "schedule".to_owned(),
+                    TriggerSource::Poll(poll) => format!("poll {}", poll.entity),
                 };
                 let routes: Vec<&str> = trigger.routes.iter().map(|route| route.workflow.as_str()).collect();
                 let customer = trigger.customer.clone().unwrap_or_else(|| "—".to_owned());

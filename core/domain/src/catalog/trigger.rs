@@ -9,6 +9,7 @@ use crate::condition::Matcher;
 use crate::event::Header;
 use crate::ids::{CustomerId, EnvironmentId, TriggerId, WorkflowId};
 use crate::path::Path;
+use crate::poll::Poll;
 use crate::retry::ATTEMPTS;
 use crate::schedule::Schedule;
 use crate::time::Timestamp;
@@ -35,6 +36,8 @@ pub struct CompiledTrigger {
     pub routes: Vec<CompiledRoute>,
     /// When it fires by the clock, if it does.
     pub ticks: Option<Arc<Schedule>>,
+    /// What it polls, if it does.
+    pub poll: Option<Arc<Poll>>,
     /// When its row was made.
     pub created: Timestamp,
     /// When its row was last changed.
@@ -58,7 +61,7 @@ impl CompiledTrigger {
     /// Whether this trigger listens to events of this type that were sent through the API.
     pub fn listens_to(&self, kind: &str) -> bool {
         match &self.spec.source {
-            TriggerSource::Webhook { .. } | TriggerSource::Schedule(_) => false,
+            TriggerSource::Webhook { .. } | TriggerSource::Schedule(_) | TriggerSource::Poll(_) => false,
             TriggerSource::Event { types } => types.iter().any(|pattern| match pattern.strip_suffix('*') {
                 Some(prefix) => kind.starts_with(prefix),
                 None => pattern == kind,
@@ -96,6 +99,12 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
             .ok(),
         _ => None,
     };
+    let poll = match &spec.source {
+        TriggerSource::Poll(poll) => Poll::compile(poll)
+            .map_err(|wrong| wrong.into_iter().for_each(|error| complain(&error.path, error.message)))
+            .ok(),
+        _ => None,
+    };
     if spec.routes.is_empty() || spec.routes.len() > ROUTES_MAX {
         complain("routes", format!("a trigger has 1 to {ROUTES_MAX} routes"));
     }
@@ -105,7 +114,7 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
     match id {
         Some(id) if errors.is_empty() => {
             let (created, changed) = (Timestamp(0), Timestamp(0));
-            let ticks = ticks.map(Arc::new);
+            let (ticks, poll) = (ticks.map(Arc::new), poll.map(Arc::new));
             Ok(CompiledTrigger {
                 id,
                 customer,
@@ -114,6 +123,7 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
                 sequence_key,
                 routes,
                 ticks,
+                poll,
                 created,
                 changed,
             })
@@ -136,7 +146,7 @@ fn check_source(source: &TriggerSource, complain: &mut impl FnMut(&str, String))
             _ => {}
         },
         // Checked as it is compiled.
-        TriggerSource::Schedule(_) => {}
+        TriggerSource::Schedule(_) | TriggerSource::Poll(_) => {}
     }
 }
 

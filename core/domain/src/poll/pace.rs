@@ -123,8 +123,8 @@ fn field<'t>(member: &'t str, names: &[&str]) -> Option<&'t str> {
 }
 
 fn seconds_or_instant(text: &str, now: Timestamp) -> Option<Duration> {
-    /// Seconds from now beyond which a number is seconds since the epoch: no reset is thirty years away.
-    const INSTANT_MIN: f64 = 1e9;
+    /// Seconds from now beyond which a number is seconds since the epoch: no reset is three years away.
+    const INSTANT_MIN: f64 = 1e8;
     let seconds: f64 = text.parse().ok().filter(|seconds: &f64| seconds.is_finite() && *seconds >= 0.0)?;
     if seconds < INSTANT_MIN {
         return Some(Duration::from_secs_f64(seconds));

@@ -8,11 +8,12 @@ use super::fields::View;
 use super::links::next_link;
 use super::pace::Pace;
 use super::KEY_BYTES_MAX;
-use crate::event::TYPE_PREFIX_RESERVED;
 use crate::path::Path;
 use crate::template::fill;
 use crate::time::parse_rfc3339;
 
+/// Types that start so are the system's own.
+const TYPE_PREFIX_RESERVED: &str = "fastn.";
 /// Longest name of an entity.
 const ENTITY_BYTES_MAX: usize = 64;
 /// Longest template.

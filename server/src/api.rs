@@ -25,6 +25,7 @@ mod extract;
 mod idempotency;
 mod openapi;
 mod ports;
+mod polls;
 mod problem;
 mod reference;
 mod resources;
@@ -112,6 +113,7 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(runs::run))
         .routes(routes!(triggers::list))
         .routes(routes!(triggers::get, triggers::put, triggers::delete))
+        .routes(routes!(polls::get, polls::now, polls::reset))
         .routes(routes!(schedules::list))
         .routes(routes!(schedules::get))
         .routes(routes!(schedules::run))

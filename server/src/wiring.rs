@@ -15,7 +15,7 @@ use fastn_log::Log;
 use fastn_pipeline::processor::machine::Answer;
 use fastn_pipeline::processor::{Answers, Pipeline, PipelineConfig};
 use fastn_pipeline::projector::{self, Projector, ProjectorOptions, Retention, RetentionOptions};
-use fastn_scheduler::{Scheduler, SchedulerConfig};
+use fastn_scheduler::{Poller, PollerConfig, PollerParts, Scheduler, SchedulerConfig};
 use fastn_store::{CatalogFeed, Expect, FeedOptions, MasterKey, ResourceWrite, Store, Vault};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
@@ -30,6 +30,7 @@ use crate::config::{Role, ServeConfig};
 
 mod answers;
 mod backends;
+mod polls;
 mod upkeep;
 
 pub(crate) use backends::{Found, examine, kafka_options, open_log, open_store};
@@ -151,6 +152,7 @@ impl Node {
         self.stopping.closed.cancel();
         let _slow_readers_are_cut = tokio::time::timeout(DRAIN, self.server).await;
         self.stopping.answered.cancel();
+        drop(self.roles.poller.take());
         if let Some(scheduler) = self.roles.scheduler.take() {
             scheduler.stop().await;
         }
@@ -201,13 +203,14 @@ struct Roles {
     _watcher: Option<Projector>,
     _retention: Option<Retention>,
     scheduler: Option<Scheduler>,
+    poller: Option<Poller>,
 }
 
 impl Roles {
     async fn start(parts: &Parts<'_>, answers: &Arc<Answers>, seed_key: [u8; 32]) -> anyhow::Result<Self> {
         let Parts { config, log, store, catalog, vault, activity, readers } = parts;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let mut roles = Self { pipeline: None, projector: None, _watcher: None, _retention: None, scheduler: None };
+        let mut roles = Self { pipeline: None, projector: None, _watcher: None, _retention: None, scheduler: None, poller: None };
         if config.has(Role::Pipeline) {
             let settings = PipelineConfig {
                 node: config.node.clone().unwrap_or_else(|| "a node without a name".to_owned()),
@@ -238,11 +241,27 @@ impl Roles {
         }
         if config.has(Role::Scheduler) {
             roles._retention = Some(Retention::start(Arc::clone(store), clock.clone(), RetentionOptions::default()));
+            roles.poller = Some(Poller::start(parts.poller(&clock)?, PollerConfig::default()));
             let (log, store, catalog) = (Arc::clone(log), Arc::clone(store), watch::Receiver::clone(catalog));
             let (residency, settings) = (Arc::new(config.residency()), SchedulerConfig::default());
             roles.scheduler = Some(Scheduler::start(log, store, catalog, clock, residency, settings).await?);
         }
         Ok(roles)
+    }
+}
+
+impl Parts<'_> {
+    fn poller(&self, clock: &Arc<dyn Clock>) -> anyhow::Result<PollerParts> {
+        Ok(PollerParts {
+            log: self.log.clone(),
+            polls: self.store.clone().polls(),
+            vault: self.vault.clone(),
+            catalog: self.catalog.clone(),
+            clock: clock.clone(),
+            residency: Arc::new(self.config.residency()),
+            fetch: polls::fetch(self.config.allow_private_addresses)?,
+            holder: PollerParts::new_holder(),
+        })
     }
 }
 

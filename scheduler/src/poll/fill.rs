@@ -118,7 +118,8 @@ mod tests {
     /// there is told by name.
     #[test]
     fn fills_a_request() {
-        let (account, vault) = (AccountCatalog::default(), Vault::new(&MasterKey::from_bytes([7; 32])));
+        let master = MasterKey::from_base64("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "a test").unwrap();
+        let (account, vault) = (AccountCatalog::default(), Vault::new(&master));
         let (scope, trigger) = (Scope::parse("a", "c").unwrap(), TriggerId::new("t").unwrap());
         let mut places = Places {
             account: &account,

@@ -15,7 +15,7 @@ use super::caller::Caller;
 use super::extract::{Body, Params, PathParts, Precondition, checked};
 use super::problem::{ApiError, ApiResult};
 use super::resources::{self, ListParams};
-use super::schedules;
+use super::{polls, schedules};
 
 const KIND: ResourceKind = ResourceKind::Trigger;
 
@@ -62,6 +62,7 @@ pub(crate) async fn put(
     resources::same_id("id", &id, &trigger.id)?;
     let compiled = compile_trigger(trigger.clone()).map_err(ApiError::fields)?;
     caller.may_configure_for(compiled.customer.as_ref())?;
+    polls::check_writer(&caller, &trigger)?;
     let before = api.store.resource(&caller.reach(), KIND, &id).await?;
     if let Some(row) = &before {
         caller.may_configure_for(row.customer.as_ref())?;
@@ -88,7 +89,9 @@ pub(crate) async fn delete(
     PathParts(id): PathParts<String>,
     Precondition(expect): Precondition,
 ) -> ApiResult<StatusCode> {
-    checked("id", TriggerId::new(&id))?;
+    let own = checked("id", TriggerId::new(&id))?;
     let history = schedules::forgotten(&api, &caller, &id).await?;
-    resources::delete_with(&api, &caller, KIND, &id, expect, history).await
+    let status = resources::delete_with(&api, &caller, KIND, &id, expect, history).await?;
+    polls::forget(&api, &caller, &own).await?;
+    Ok(status)
 }

@@ -79,9 +79,7 @@ impl Held<'_> {
             stopped => stopped,
         };
         let Listing { counts, cursor, .. } = listing;
-        if let Ok(()) = &stopped.as_ref().map(drop) {
-            self.progress.cursor = cursor;
-        }
+        self.progress.cursor = cursor;
         self.end(&poll, counts, stopped, silent).await
     }
 
@@ -106,9 +104,12 @@ impl Held<'_> {
         Ok(Snapshot::decode(self.progress.chunks, &chunks).ok())
     }
 
-    /// Saves changes and brings their events into the log.
+    /// Saves changes, if there are any, and brings their events into the log.
     pub(super) async fn tell(&mut self, snapshot: &mut Snapshot, told: &mut Vec<Told>) -> Result<(), Stop> {
         let (anew, chunks) = snapshot.take_changed();
+        if !anew && chunks.is_empty() && told.is_empty() {
+            return Ok(());
+        }
         self.progress.chunks = snapshot.chunks();
         self.progress.records = u32::try_from(snapshot.len()).unwrap_or(u32::MAX);
         let outbox = (!told.is_empty()).then(|| serde_json::to_vec(told).unwrap_or_default());
@@ -158,7 +159,13 @@ impl Held<'_> {
     }
 
     /// Saves how the poll went and lets go of it. All that it has told is durable.
-    async fn end(&mut self, poll: &Poll, counts: Counts, stopped: Result<Option<Duration>, Stop>, silent: bool) -> Result<(), StoreError> {
+    async fn end(
+        &mut self,
+        poll: &Poll,
+        counts: Counts,
+        stopped: Result<Option<Duration>, Stop>,
+        silent: bool,
+    ) -> Result<(), StoreError> {
         let now = self.parts.clock.now();
         let interval = poll.pace.within(self.progress.interval());
         let changed = counts.created + counts.updated + counts.deleted > 0;

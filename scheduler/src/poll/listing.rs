@@ -96,14 +96,12 @@ impl<'p> Listing<'p> {
     /// Lists, and tells what has changed. How long the source asks to wait after it, if it does. What was seen before a
     /// stop is told, but for a first listing that nothing is told of.
     pub(super) async fn run(&mut self, held: &mut Held<'_>, catalog: &Catalog) -> Result<Option<Duration>, Stop> {
-        let mut stopped = self.pages(held, catalog).await;
+        let stopped = self.pages(held, catalog).await;
         if let Err(Stop::Store(_) | Stop::Log(_)) = stopped {
             return stopped;
         }
-        if stopped.is_ok()
-            && let Err(stop) = self.missing(held).await
-        {
-            stopped = Err(stop);
+        if stopped.is_ok() {
+            self.missing(held).await?;
         }
         if stopped.is_ok() || !self.silent {
             held.tell(&mut self.snapshot, &mut self.told).await?;

@@ -6,6 +6,7 @@ mod crashes;
 mod source;
 mod world;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use fastn_contract::poll::PollOutcome;
@@ -127,6 +128,14 @@ async fn a_failure_tells_what_it_saw_and_no_more() {
     assert_eq!((outcome(&now), now.failures), (PollOutcome::Changed, 0));
     assert_eq!(world.told().len(), 2);
 
+    // What the first page shows is told, and what the others would is not taken for deleted.
+    world.source.put("r00", json!({"n": 200}));
+    world.source.state.spare.store(1, Ordering::SeqCst);
+    world.source.refuse(1, 500, &[]);
+    let cut = world.poll(&mut polling).await;
+    assert_eq!((outcome(&cut), cut.records), (PollOutcome::Failed, 8));
+    assert_eq!(world.told()[2..], ["contact.updated r00 n"]);
+
     for (path, why) in [
         ("/none", "the source answered 404"),
         ("/elsewhere", "the link to the next page leads to another host"),
@@ -138,7 +147,7 @@ async fn a_failure_tells_what_it_saw_and_no_more() {
     }
     world.trigger("/all", json!({"records": "nothing"}));
     assert_eq!(detail(&world.poll(&mut polling).await), "the answer has no array at the path \"nothing\"");
-    assert_eq!(world.told().len(), 2);
+    assert_eq!(world.told().len(), 3);
 }
 
 /// Property: a page is read again after a short wait that the source asks for, in the middle of a listing; a long one puts

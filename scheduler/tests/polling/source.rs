@@ -31,6 +31,8 @@ pub(crate) struct Held {
     pub(crate) queries: Mutex<Vec<String>>,
     /// So many of the next requests are refused.
     pub(crate) refuse: AtomicUsize,
+    /// After so many that are not.
+    pub(crate) spare: AtomicUsize,
     /// How, with these headers.
     pub(crate) refusal: Mutex<(u16, Vec<(&'static str, String)>)>,
     /// Headers of answers that are none.
@@ -101,7 +103,9 @@ impl Held {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let query: Vec<String> = params.iter().map(|(name, value)| format!("{name}={value}")).collect();
         self.queries.lock().unwrap().push(query.join("&"));
-        let refused = self.refuse.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        let less = |left: usize| left.checked_sub(1);
+        let spared = self.spare.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
+        let refused = !spared && self.refuse.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
         let (status, headers) = match refused {
             true => self.refusal.lock().unwrap().clone(),
             false => (200, self.headers.lock().unwrap().clone()),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
 mod isolation;
+mod polls;
 mod server;
 
 use std::sync::Arc;

@@ -17,41 +17,57 @@ use tokio::sync::watch;
 
 use crate::observe;
 
-/// Activity comes late: each look goes back so far behind the one before, and the first so far behind the start.
+/// How far the first look goes back behind the start.
 pub const FAILURES_LOOK_BACK: Duration = Duration::from_secs(3_600);
-/// Schedules of an account that one look counts at most; the others come with their next failure.
-const SCHEDULES_OF_ONE_LOOK_MAX: u32 = 1_000;
+/// Activity comes late: how far each later look goes back behind the one before. What is later still is counted with the
+/// schedule's next failure.
+const ACTIVITY_LATE_MAX: Duration = Duration::from_secs(120);
+/// Schedules of an account that one look counts at most.
+const SCHEDULES_OF_ONE_LOOK_MAX: u32 = 10_000;
 
 /// See the head of this file.
 pub struct Failures {
     store: Arc<dyn Store>,
     catalog: watch::Receiver<Arc<Catalog>>,
     clock: Arc<dyn Clock>,
+    /// When it looked last.
+    looked: Option<Timestamp>,
 }
 
 impl Failures {
     /// Over what `store` shows.
     pub fn new(store: Arc<dyn Store>, catalog: watch::Receiver<Arc<Catalog>>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, catalog, clock }
+        Self { store, catalog, clock, looked: None }
     }
 
     /// Looks once at every account that has schedules.
     pub async fn look(&mut self) {
         let catalog = self.catalog.borrow().clone();
+        let now = self.clock.now();
+        let (from, back) = self.looked.map_or((now, FAILURES_LOOK_BACK), |looked| (looked, ACTIVITY_LATE_MAX));
+        let since = Timestamp(from.0.saturating_sub(i64::try_from(back.as_micros()).unwrap_or(i64::MAX)));
+        let mut all = true;
         for (id, account) in catalog.accounts() {
             if !account.triggers.values().any(|trigger| trigger.ticks.is_some()) {
                 continue;
             }
-            if let Err(error) = self.look_at(id, account).await {
+            if let Err(error) = self.look_at(id, account, since, now).await {
                 observe::failures_not_counted(&error);
+                all = false;
             }
+        }
+        if all {
+            self.looked = Some(now);
         }
     }
 
-    async fn look_at(&self, id: &AccountId, account: &AccountCatalog) -> StoreResult<()> {
-        let now = self.clock.now();
-        let back = i64::try_from(FAILURES_LOOK_BACK.as_micros()).unwrap_or(i64::MAX);
-        let since = Timestamp(now.0.saturating_sub(back));
+    async fn look_at(
+        &self,
+        id: &AccountId,
+        account: &AccountCatalog,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> StoreResult<()> {
         let failing = self.store.failing_schedules(id, since, SCHEDULES_OF_ONE_LOOK_MAX).await?;
         let mut look: BTreeSet<TriggerId> = failing.into_iter().collect();
         for (trigger, state) in &account.schedules {

@@ -58,7 +58,9 @@ impl Firing {
             for scope in scopes_of(catalog, &self.residency, &due.account, &due.trigger) {
                 let id = schedule::fire_id(&due.trigger.id, due.fire.at);
                 // An id is at most as long as that of a trigger and a time.
-                let Ok(event) = schedule::event(&due.trigger, scope, &id, due.fire.at, Origin::Schedule) else { continue };
+                let Ok(event) = schedule::event(&due.trigger, scope, &id, due.fire.at, Origin::Schedule) else {
+                    continue;
+                };
                 let partition = partition_of(&event.scope, self.log.partitions());
                 let open = self.open.entry(partition).or_default();
                 open.push(event_record_at(&event, catalog.revision));

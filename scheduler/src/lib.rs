@@ -21,7 +21,7 @@ mod poll;
 mod scheduler;
 mod timetable;
 
-pub use failures::{Failures, FAILURES_LOOK_BACK};
+pub use failures::{FAILURES_LOOK_BACK, Failures};
 pub use poll::{Fetch, FetchAnswer, FetchRequest, Poller, PollerConfig, PollerParts, Polling};
 pub use scheduler::{MARK, Scheduler, SchedulerConfig, Turner};
 pub use timetable::{Due, Timetable};

@@ -30,7 +30,11 @@ pub(crate) fn not_appended(partition: Partition, error: &LogError) {
 /// Events that the log never takes.
 pub(crate) fn too_large(partition: Partition, events: usize) {
     metrics::counter!("fastn_schedule_refused_events_total").increment(events as u64);
-    tracing::error!(partition, events, "fires were dropped: the log takes no record as large; make the payload smaller");
+    tracing::error!(
+        partition,
+        events,
+        "fires were dropped: the log takes no record as large; make the payload smaller"
+    );
 }
 
 /// What was missed since `mark` was made up for.

@@ -67,7 +67,8 @@ fn fires(trigger: &CompiledTrigger) -> bool {
 fn first_fire(trigger: &CompiledTrigger) -> Option<Fire> {
     let TriggerSource::Schedule(schedule) = &trigger.spec.source else { return None };
     let at = Timestamp::from_millis(trigger.created.as_millis());
-    schedule.run_immediately.then_some(Fire { at, due: trigger.created })
+    // One that was changed since, or switched off and on, is not new.
+    (schedule.run_immediately && trigger.changed == trigger.created).then_some(Fire { at, due: trigger.created })
 }
 
 impl Timetable {

@@ -35,6 +35,12 @@ pub fn event_hash(scope: &Scope, source: &str, id: &EventId) -> DedupHash {
     DedupHash(ExecutionId::derive(&scope.key(), &event_key(source, id), "dedup/id", None).0)
 }
 
+/// What makes two fires of schedules the same. Apart from [`event_hash`], so that nobody can send an event beforehand of which
+/// a fire would be a duplicate.
+pub fn fire_hash(scope: &Scope, id: &EventId) -> DedupHash {
+    DedupHash(ExecutionId::derive(&scope.key(), id.as_str(), "dedup/schedule", None).0)
+}
+
 /// What makes two events the same for one trigger: the value of its deduplication key, as JSON text.
 pub fn trigger_hash(scope: &Scope, trigger: &TriggerId, value: &str) -> DedupHash {
     DedupHash(ExecutionId::derive(&scope.key(), value, &format!("dedup/{trigger}"), None).0)

@@ -30,8 +30,8 @@ pub use projection::{
     ProjectionBatch,
 };
 pub use seam::{
-    EventFilter, ExecutionFilter, Expect, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns,
-    Store, StoreError, StoreErrorKind, StoreResult,
+    EventFilter, ExecutionFilter, Expect, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite,
+    ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult,
 };
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use vault::{MasterKey, SecretText, Vault, VaultError};

@@ -238,9 +238,9 @@ impl Store for PostgresStore {
         self.run("recall", Outcome::NotDone, work).await
     }
 
-    async fn known_events(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>> {
-        let work = async { schedule::known_events(&mut self.reader(reach, "known_events").await?, reach, ids).await };
-        self.run("known_events", Outcome::NotDone, work).await
+    async fn known_fires(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>> {
+        let work = async { schedule::known_fires(&mut self.reader(reach, "known_fires").await?, reach, ids).await };
+        self.run("known_fires", Outcome::NotDone, work).await
     }
 
     async fn schedule_runs(

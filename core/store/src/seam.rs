@@ -248,8 +248,8 @@ pub trait Store: Send + Sync + 'static {
     /// The remembered answer.
     async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>>;
 
-    /// Those of `ids` that are events within reach, with their customers.
-    async fn known_events(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>>;
+    /// Those of `ids` that are events of schedules within reach, with their customers.
+    async fn known_fires(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>>;
 
     /// The runs of a schedule that were admitted after `after`, of fires whose event id is above `after_event`; and the
     /// newest of all.

@@ -232,8 +232,8 @@ impl Store for SqliteStore {
         observe::timed("recall", config::recall(&self.config_readers, reach, key, self.clock.now())).await
     }
 
-    async fn known_events(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>> {
-        observe::timed("known_events", schedule::known_events(&mut self.activity(), reach, ids)).await
+    async fn known_fires(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>> {
+        observe::timed("known_fires", schedule::known_fires(&mut self.activity(), reach, ids)).await
     }
 
     async fn schedule_runs(

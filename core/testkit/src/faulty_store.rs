@@ -105,8 +105,8 @@ impl Store for FaultyStore {
     async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>> {
         self.inner.recall(reach, key).await
     }
-    async fn known_events(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>> {
-        self.inner.known_events(reach, ids).await
+    async fn known_fires(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>> {
+        self.inner.known_fires(reach, ids).await
     }
     async fn schedule_runs(
         &self,

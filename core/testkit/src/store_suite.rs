@@ -53,7 +53,7 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         activity::reset_empties_activity_and_positions,
         schedules::a_mark_only_rises,
         schedules::failures_in_a_row_are_counted,
-        schedules::known_events_are_told,
+        schedules::known_fires_are_told,
     );
     macro_rules! each_of_polls {
         ($($property:ident),* $(,)?) => {

@@ -59,9 +59,10 @@ pub(crate) fn check(world: &World) {
         let (status, executions) = journal.admitted.get(&offset).unwrap_or_else(|| panic!("event {offset} was lost"));
         let key = (event.scope.customer.as_str(), event.id.as_str());
         let is_first = *first.entry(key).or_insert(offset) == offset;
-        if event.trigger.is_some() {
+        if let Some(trigger) = &event.trigger {
             let expected = usize::from(is_first);
-            assert_eq!(executions.len(), expected, "event {} at {offset}: {status:?}", event.id);
+            let skipped = trigger.as_str() == "skip" && *status == EventStatus::Rejected && executions.is_empty();
+            assert!(executions.len() == expected || skipped, "event {} at {offset}: {status:?}", event.id);
         }
     }
     for id in journal.started.keys() {
@@ -69,6 +70,49 @@ pub(crate) fn check(world: &World) {
     }
     check_sequences(world, &journal);
     check_children(&journal);
+    check_overlap(world);
+}
+
+/// Of a schedule that skips or cancels, no run is admitted while another of the same customer lives, and nothing is skipped
+/// while none does. Of one that queues, all are of one sequence.
+fn check_overlap(world: &World) {
+    let mut claimed = 0;
+    let mut live: HashMap<(String, &str), Id> = HashMap::new();
+    // What a cancellation ends is in the journal before the record of the events around it.
+    let mut just_ended: HashSet<(String, &str)> = HashSet::new();
+    for record in &world.journal {
+        if record.epoch() < claimed {
+            continue;
+        }
+        match record {
+            JournalRecord::Claim(claim) => claimed = claim.epoch,
+            JournalRecord::Finished(finished) => {
+                just_ended.extend(live.extract_if(|_, id| *id == finished.execution).map(|(line, _)| line));
+            }
+            JournalRecord::Admitted(admitted) => {
+                for event in &admitted.events {
+                    let sent = &world.events[event.offset as usize].1;
+                    let Some(trigger) = sent.trigger.as_ref().map(|trigger| trigger.as_str()) else { continue };
+                    let line = (event.scope.key(), trigger);
+                    if trigger == "queue" {
+                        assert!(event.executions.iter().all(|start| start.sequence.is_some()));
+                    }
+                    if trigger == "skip" && event.status == EventStatus::Rejected {
+                        let lived = live.contains_key(&line) || just_ended.contains(&line);
+                        assert!(lived, "event at {} was skipped for nothing", event.offset);
+                    }
+                    if trigger == "skip" || trigger == "cancel_older" {
+                        for start in &event.executions {
+                            let before = live.insert(line.clone(), start.id);
+                            assert_eq!(before, None, "a run of {line:?} was admitted beside another");
+                        }
+                    }
+                }
+                just_ended.clear();
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Of the executions of one sequence, calls come in the order of arrival, whole executions at a time.

@@ -105,10 +105,13 @@ impl World {
             return;
         }
         let customer = *self.random.pick(&["c1", "c2", "c3"]);
-        let (trigger, kind) = match self.random.below(10) {
+        let (trigger, kind) = match self.random.below(16) {
             0..=3 => (Some("parallel"), "go"),
             4..=6 => (Some("sequential"), "go"),
-            7..=8 => (None, "paid"),
+            7..=8 => (Some("skip"), "go"),
+            9..=10 => (Some("queue"), "go"),
+            11..=12 => (Some("cancel_older"), "go"),
+            13..=14 => (None, "paid"),
             _ => (None, "other"),
         };
         let data = format!("{{\"w\":{}}}", self.random.below(4));

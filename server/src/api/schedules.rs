@@ -26,11 +26,11 @@ use futures_util::StreamExt as _;
 
 use super::Api;
 use super::caller::Caller;
+use super::commands;
 use super::extract::{Body, Params, PathParts, checked, instant};
 use super::idempotency::IdempotencyKey;
 use super::problem::{ApiError, ApiResult};
 use super::resources::{self, ListParams};
-use super::commands;
 
 /// Scheduled times that one schedule shows.
 const UPCOMING: usize = 5;
@@ -71,7 +71,7 @@ pub(crate) async fn list(
         found.truncate(limit);
     }
     found.sort_by(|a, b| a.id.cmp(&b.id));
-    let views = found.iter().map(|trigger| view(&api, &reach, account, trigger));
+    let views: Vec<_> = found.iter().map(|trigger| view(&api, &reach, account, trigger)).collect();
     let rows: Vec<ApiResult<ScheduleView>> = futures_util::stream::iter(views).buffered(READS_AT_ONCE).collect().await;
     let items = rows.into_iter().collect::<ApiResult<Vec<_>>>()?;
     let next_cursor = items.last().filter(|_| more).map(|last| last.id.clone());
@@ -142,7 +142,8 @@ pub(crate) async fn backfill(
         return Err(ApiError::invalid("to", "must be after from, and not in the future"));
     }
     let scopes = scopes(&api, &catalog, &caller, trigger)?;
-    let times = trigger.ticks.as_ref().map(|ticks| ticks.between(from, to, BACKFILL_EVENTS_MAX + 1)).unwrap_or_default();
+    let times =
+        trigger.ticks.as_ref().map(|ticks| ticks.between(from, to, BACKFILL_EVENTS_MAX + 1)).unwrap_or_default();
     if times.len() * scopes.len() > BACKFILL_EVENTS_MAX {
         let message = format!(
             "these are more than {BACKFILL_EVENTS_MAX} events, of {} customers; ask for a shorter time, or one customer",
@@ -154,7 +155,8 @@ pub(crate) async fn backfill(
     for at in &times {
         ids.push(commands::event_id(&schedule::fire_id(&trigger.id, *at))?);
     }
-    let known: HashSet<(CustomerId, EventId)> = api.store.known_events(&caller.reach(), &ids).await?.into_iter().collect();
+    let known: HashSet<(CustomerId, EventId)> =
+        api.store.known_fires(&caller.reach(), &ids).await?.into_iter().collect();
     let mut events = Vec::new();
     for (id, at) in ids.iter().zip(&times) {
         for scope in scopes.iter().filter(|scope| !known.contains(&(scope.customer.clone(), id.clone()))) {

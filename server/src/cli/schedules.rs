@@ -10,7 +10,9 @@ const ROWS_MAX: usize = 500;
 
 /// Schedules: list, show, run, backfill, pause, resume, history
 #[derive(Debug, Subcommand)]
-#[command(after_help = "Example: fastn schedules backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z")]
+#[command(
+    after_help = "Example: fastn schedules backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z"
+)]
 pub(crate) enum ScheduleCommand {
     /// List schedules with their next and last runs
     List(Remote),

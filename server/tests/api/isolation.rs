@@ -22,8 +22,8 @@ async fn furnished() -> Server {
         ("customers/cus_hidden", json!({"id": MARK})),
         (
             "triggers/x",
-            json!({"id": "x", "name": MARK, "customer": MARK, "source": {"type": "webhook"},
-                "routes": [{"workflow": "add"}]}),
+            json!({"id": "x", "name": MARK, "customer": MARK, "source": {"type": "schedule", "timezone": "UTC",
+                "when": {"mode": "cron", "expression": "0 0 1 1 *"}}, "routes": [{"workflow": "add"}]}),
         ),
         ("secrets/NAME", json!({"name": "NAME", "value": "v", "customer": MARK})),
     ] {
@@ -46,6 +46,7 @@ async fn seen_by_owner(server: &Server) -> Vec<Value> {
     for path in [
         "/v1/customers/cus_hidden",
         "/v1/triggers/x",
+        "/v1/schedules/x",
         "/v1/secrets",
         "/v1/events/evt_1",
         "/v1/executions/exec_00000000000000000000000001",
@@ -89,7 +90,9 @@ async fn a_customer_is_hidden_from_every_other() {
             let what = format!("{method} {url} with {key} for {named:?}: {status} {told}");
             let repeats_the_request = status.is_client_error() || key == KEY_OTHER;
             assert!(!told.contains(MARK) || repeats_the_request, "{what}");
-            let names_it = ["cus_hidden", "triggers/x", "evt_1", "exec_0"].iter().any(|object| url.contains(object));
+            let names_it = ["cus_hidden", "triggers/x", "schedules/x", "evt_1", "exec_0"]
+                .iter()
+                .any(|object| url.contains(object));
             // Another account may have a customer of the same name.
             let creates_its_own = key == KEY_OTHER && method == "PUT" && url.contains("customers");
             if names_it && !creates_its_own {

@@ -4,6 +4,7 @@
 
 mod isolation;
 mod polls;
+mod schedules;
 mod server;
 
 use std::sync::Arc;

@@ -170,6 +170,7 @@ pub(crate) fn sample(path: &str) -> (String, Option<Value>) {
         "/v1/workflows/{id}/deployments/{environment}" => json!({"version": 1}),
         "/v1/workflows/{id}/run" => json!({"input": {}}),
         "/v1/triggers/{id}" => json!({"id": "x", "source": {"type": "webhook"}, "routes": [{"workflow": "w"}]}),
+        "/v1/schedules/{id}/backfill" => json!({"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}),
         "/v1/secrets/{name}" => json!({"name": "NAME", "value": "v"}),
         "/v1/env-configs/{environment}/{key}" => json!({"environment": "test", "key": "k", "value": 1}),
         "/v1/executions/{id}/decisions" => json!({"step": "approval", "approved": true}),

@@ -2,7 +2,7 @@
 //!
 //! A minute is a number: days since 1970-01-01 times 1,440, and the minute of the day.
 
-use crate::time::{civil_from_days, days_from_civil, days_in_month};
+use crate::time::{civil_from_days, days_in_month};
 
 /// Minutes of a day.
 pub(super) const DAY_MINUTES: i64 = 1_440;
@@ -110,20 +110,20 @@ fn weekday(day: i64) -> i64 {
     (day + 4).rem_euclid(7)
 }
 
-/// The minute's number.
-pub(super) fn minute_number(year: i64, month: i64, day: i64, hour: i64, minute: i64) -> i64 {
-    days_from_civil(year, month, day) * DAY_MINUTES + hour * 60 + minute
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::days_from_civil;
+
+    fn midnight(year: i64, month: i64, day: i64) -> i64 {
+        days_from_civil(year, month, day) * DAY_MINUTES
+    }
 
     /// Property: a monthly day that a month does not have is its last, in leap years too.
     #[test]
     fn short_months_end_early() {
         let calendar = Calendar::daily_at(9 * 60, Days::OfMonth(31));
-        let mut at = minute_number(2028, 1, 1, 0, 0);
+        let mut at = midnight(2028, 1, 1);
         let mut days = Vec::new();
         for _ in 0..12 {
             at = calendar.next(at).unwrap();
@@ -140,7 +140,7 @@ mod tests {
             months: 1 << 2,
             ..Calendar::daily_at(0, Days::Cron { of_month: 1 << 29, of_week: 1 << 1, either: false })
         };
-        let found = leap_monday.next(minute_number(2024, 3, 1, 0, 0)).unwrap();
+        let found = leap_monday.next(midnight(2024, 3, 1)).unwrap();
         assert_eq!(civil_from_days(found / DAY_MINUTES), (2044, 2, 29));
         let never = Calendar {
             months: 1 << 2,

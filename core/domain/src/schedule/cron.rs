@@ -61,12 +61,8 @@ pub(super) fn parse(expression: &str) -> Result<Cron, String> {
         of_week: weekdays as u8,
         either: !open(of_month) && !open(of_week),
     };
-    let calendar = Calendar {
-        minutes: bits(0, minute)?,
-        hours: bits(1, hour)? as u32,
-        months: bits(3, month)? as u16,
-        days,
-    };
+    let calendar =
+        Calendar { minutes: bits(0, minute)?, hours: bits(1, hour)? as u32, months: bits(3, month)? as u16, days };
     Ok(Cron { calendar, follows_clock: open(minute) || open(hour), text: fields.join(" ") })
 }
 
@@ -110,7 +106,8 @@ impl Field {
 }
 
 fn number(text: &str) -> Option<u32> {
-    (!text.is_empty() && text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
+    (!text.is_empty() && text.len() <= 4 && text.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| text.parse().ok())?
 }
 
 #[cfg(test)]

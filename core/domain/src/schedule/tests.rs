@@ -33,25 +33,63 @@ fn following(schedule: &Schedule, after: &str, count: usize) -> Vec<String> {
 fn clocks_put_forward_and_back() {
     let table: [(&str, &str, &str, &[&str]); 18] = [
         // Europe/Berlin: 02:00 becomes 03:00 at 01:00Z on 28 March 2027, and 03:00 becomes 02:00 at 01:00Z on 31 October.
-        ("Europe/Berlin", "30 2 * * *", "2027-03-27T00:00:00Z", &["2027-03-27T01:30", "2027-03-28T01:00", "2027-03-29T00:30"]),
+        (
+            "Europe/Berlin",
+            "30 2 * * *",
+            "2027-03-27T00:00:00Z",
+            &["2027-03-27T01:30", "2027-03-28T01:00", "2027-03-29T00:30"],
+        ),
         ("Europe/Berlin", "0 3 * * *", "2027-03-27T12:00:00Z", &["2027-03-28T01:00", "2027-03-29T01:00"]),
         ("Europe/Berlin", "10,50 2 * * *", "2027-03-28T00:00:00Z", &["2027-03-28T01:00", "2027-03-29T00:10"]),
-        ("Europe/Berlin", "30 * * * *", "2027-03-28T00:00:00Z", &["2027-03-28T00:30", "2027-03-28T01:30", "2027-03-28T02:30"]),
-        ("Europe/Berlin", "0 */2 * * *", "2027-03-27T22:00:00Z", &["2027-03-27T23:00", "2027-03-28T02:00", "2027-03-28T04:00"]),
+        (
+            "Europe/Berlin",
+            "30 * * * *",
+            "2027-03-28T00:00:00Z",
+            &["2027-03-28T00:30", "2027-03-28T01:30", "2027-03-28T02:30"],
+        ),
+        (
+            "Europe/Berlin",
+            "0 */2 * * *",
+            "2027-03-27T22:00:00Z",
+            &["2027-03-27T23:00", "2027-03-28T02:00", "2027-03-28T04:00"],
+        ),
         ("Europe/Berlin", "30 2 * * *", "2027-10-30T12:00:00Z", &["2027-10-31T00:30", "2027-11-01T01:30"]),
-        ("Europe/Berlin", "30 * * * *", "2027-10-31T00:00:00Z", &["2027-10-31T00:30", "2027-10-31T01:30", "2027-10-31T02:30"]),
-        ("Europe/Berlin", "*/30 2 31 10 *", "2027-02-01T00:00:00Z",
-            &["2027-10-31T00:00", "2027-10-31T00:30", "2027-10-31T01:00", "2027-10-31T01:30", "2028-10-31T01:00"]),
+        (
+            "Europe/Berlin",
+            "30 * * * *",
+            "2027-10-31T00:00:00Z",
+            &["2027-10-31T00:30", "2027-10-31T01:30", "2027-10-31T02:30"],
+        ),
+        (
+            "Europe/Berlin",
+            "*/30 2 31 10 *",
+            "2027-02-01T00:00:00Z",
+            &["2027-10-31T00:00", "2027-10-31T00:30", "2027-10-31T01:00", "2027-10-31T01:30", "2028-10-31T01:00"],
+        ),
         // America/New_York: 02:00 becomes 03:00 at 07:00Z on 14 March 2027, and 02:00 becomes 01:00 at 06:00Z on 7 November.
         ("America/New_York", "15 2 * * *", "2027-03-13T12:00:00Z", &["2027-03-14T07:00", "2027-03-15T06:15"]),
         ("America/New_York", "30 1 * * *", "2027-11-07T00:00:00Z", &["2027-11-07T05:30", "2027-11-08T06:30"]),
-        ("America/New_York", "*/30 * * * *", "2027-11-07T04:59:00Z",
-            &["2027-11-07T05:00", "2027-11-07T05:30", "2027-11-07T06:00", "2027-11-07T06:30", "2027-11-07T07:00"]),
-        ("America/New_York", "*/30 * * * *", "2027-03-14T06:29:00Z", &["2027-03-14T06:30", "2027-03-14T07:00", "2027-03-14T07:30"]),
+        (
+            "America/New_York",
+            "*/30 * * * *",
+            "2027-11-07T04:59:00Z",
+            &["2027-11-07T05:00", "2027-11-07T05:30", "2027-11-07T06:00", "2027-11-07T06:30", "2027-11-07T07:00"],
+        ),
+        (
+            "America/New_York",
+            "*/30 * * * *",
+            "2027-03-14T06:29:00Z",
+            &["2027-03-14T06:30", "2027-03-14T07:00", "2027-03-14T07:30"],
+        ),
         // Australia/Lord_Howe: half an hour, at 15:00Z on 3 April and 15:30Z on 2 October 2027.
         ("Australia/Lord_Howe", "15 2 * * *", "2027-10-01T20:00:00Z", &["2027-10-02T15:30", "2027-10-03T15:15"]),
         ("Australia/Lord_Howe", "45 1 * * *", "2027-04-03T00:00:00Z", &["2027-04-03T14:45", "2027-04-04T15:15"]),
-        ("Australia/Lord_Howe", "45 * * * *", "2027-04-03T14:00:00Z", &["2027-04-03T14:45", "2027-04-03T15:15", "2027-04-03T16:15"]),
+        (
+            "Australia/Lord_Howe",
+            "45 * * * *",
+            "2027-04-03T14:00:00Z",
+            &["2027-04-03T14:45", "2027-04-03T15:15", "2027-04-03T16:15"],
+        ),
         // America/Santiago: midnight itself is skipped at 04:00Z on 5 September 2027; 23:00 comes twice on 3 April.
         ("America/Santiago", "0 0 * * *", "2027-09-04T12:00:00Z", &["2027-09-05T04:00", "2027-09-06T03:00"]),
         ("America/Santiago", "0 0 5 9 *", "2027-01-01T00:00:00Z", &["2027-09-05T04:00", "2028-09-05T03:00"]),
@@ -79,7 +117,8 @@ fn by_the_wall(zone: &str, from: i64, to: i64, follows: bool, holds: impl Fn(Han
     let mut highest = zone.minute_at(from - 60);
     for instant in (from..to).step_by(60) {
         let shown = zone.minute_at(instant);
-        let fires_now = if follows { holds(hand(shown)) } else { (highest + 1..=shown).any(|minute| holds(hand(minute))) };
+        let fires_now =
+            if follows { holds(hand(shown)) } else { (highest + 1..=shown).any(|minute| holds(hand(minute))) };
         if fires_now {
             fires.push(Timestamp::from_millis(instant * 1_000));
         }
@@ -97,7 +136,9 @@ fn a_leap_year_by_the_wall() {
     type Holds = fn(Hand) -> bool;
     let modes: [(Value, bool, Holds); 7] = [
         (json!({"mode": "interval", "every": 15, "unit": "minutes"}), true, |(.., minute)| minute % 15 == 0),
-        (json!({"mode": "interval", "every": 6, "unit": "hours"}), true, |(.., hour, minute)| hour % 6 == 0 && minute == 0),
+        (json!({"mode": "interval", "every": 6, "unit": "hours"}), true, |(.., hour, minute)| {
+            hour % 6 == 0 && minute == 0
+        }),
         (json!({"mode": "daily", "at": "02:30"}), false, |(.., hour, minute)| (hour, minute) == (2, 30)),
         (json!({"mode": "daily", "at": "00:00"}), false, |(.., hour, minute)| (hour, minute) == (0, 0)),
         (json!({"mode": "weekly", "days": ["sun", "wed"], "at": "01:45"}), false, |(_, _, day, hour, minute)| {
@@ -131,7 +172,10 @@ fn intervals_without_a_cron_expression() {
         "startsAt": "2027-03-27T20:00:00+01:00"
     }));
     assert_eq!(counted.cron(), None);
-    assert_eq!(following(&counted, "2027-01-01T00:00:00Z", 3), ["2027-03-27T19:00", "2027-03-28T02:00", "2027-03-28T09:00"]);
+    assert_eq!(
+        following(&counted, "2027-01-01T00:00:00Z", 3),
+        ["2027-03-27T19:00", "2027-03-28T02:00", "2027-03-28T09:00"]
+    );
     let days = schedule(json!({
         "when": {"mode": "interval", "every": 2, "unit": "days"}, "timezone": "Europe/Berlin",
         "startsAt": "2027-03-27T08:15:40+01:00", "endsAt": "2027-03-31T06:15:00Z"
@@ -159,7 +203,8 @@ fn the_cron_expression_is_shown() {
     ] {
         assert_eq!(shown(when.clone()).as_deref(), expected, "{when}");
         if let Some(cron) = expected {
-            let (own, same) = (schedule(json!({"when": when, "timezone": "Asia/Kolkata"})), cron_in("Asia/Kolkata", cron));
+            let (own, same) =
+                (schedule(json!({"when": when, "timezone": "Asia/Kolkata"})), cron_in("Asia/Kolkata", cron));
             let from = "2027-01-01T00:00:00Z";
             assert_eq!(following(&own, from, 40), following(&same, from, 40), "{when}");
         }
@@ -169,9 +214,8 @@ fn the_cron_expression_is_shown() {
 /// Property: every part that is not valid is named, and a schedule that would never fire is refused.
 #[test]
 fn refuses_what_cannot_be() {
-    let paths = |spec: Value| -> Vec<String> {
-        try_schedule(spec).unwrap_err().into_iter().map(|error| error.path).collect()
-    };
+    let paths =
+        |spec: Value| -> Vec<String> { try_schedule(spec).unwrap_err().into_iter().map(|error| error.path).collect() };
     let bad = json!({"when": {"mode": "daily", "at": "9:00"}, "timezone": "Mars/Olympus", "startsAt": "soon",
         "jitterSeconds": 3601, "delayMinutes": 1441, "catchUp": {"policy": "all", "windowMinutes": 0},
         "autoDisable": {"failures": 1001, "cooldownMinutes": 43201}});

@@ -104,6 +104,14 @@ fn civil(minute: i64) -> DateTime {
     let (year, month, day) = civil_from_days(minute.div_euclid(DAY_MINUTES));
     let of_day = minute.rem_euclid(DAY_MINUTES);
     let part = |value: i64| i8::try_from(value).unwrap_or(i8::MAX);
-    DateTime::new(i16::try_from(year).unwrap_or(i16::MAX), part(month), part(day), part(of_day / 60), part(of_day % 60), 0, 0)
-        .unwrap_or(DateTime::MAX)
+    DateTime::new(
+        i16::try_from(year).unwrap_or(i16::MAX),
+        part(month),
+        part(day),
+        part(of_day / 60),
+        part(of_day % 60),
+        0,
+        0,
+    )
+    .unwrap_or(DateTime::MAX)
 }

@@ -89,7 +89,7 @@ pub(crate) async fn failing(
     rows.iter().map(|row| trigger(row)).collect()
 }
 
-pub(crate) async fn known_events(
+pub(crate) async fn known_fires(
     reader: &mut impl Reader,
     reach: &Reach,
     ids: &[EventId],
@@ -97,7 +97,8 @@ pub(crate) async fn known_events(
     let mut known = Vec::new();
     for ids in ids.chunks(IDS_OF_ONE_QUERY) {
         let mut query = Select::within(KNOWN, reach);
-        query.push(" AND t.id IN (");
+        // Others may send events of any id.
+        query.push(" AND t.origin = 'schedule' AND t.id IN (");
         for (at, id) in ids.iter().enumerate() {
             query.push(if at > 0 { ", " } else { "" }).bind_text(id.as_str());
         }

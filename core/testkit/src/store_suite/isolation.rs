@@ -7,17 +7,15 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use fastn_contract::activity::{
-    DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView, Origin,
-};
+use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView, Origin};
 use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    EventFilter, ExecutionFilter, Expect, PageRequest, Polls, Position, ProjectionBatch, RememberedAnswer, ReplaySource,
-    ResourceWrite, ScheduleRuns, Store, StoreResult,
+    EventFilter, EventRow, ExecutionFilter, Expect, PageRequest, Polls, Position, ProjectionBatch, RememberedAnswer,
+    ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreResult,
 };
 
 use super::rows::{batch, end, event, execution, scope};
@@ -38,7 +36,7 @@ enum Method {
     DeadLetter,
     Remember,
     Recall,
-    KnownEvents,
+    KnownFires,
     ScheduleRuns,
     FailingSchedules,
     Mark,
@@ -68,8 +66,8 @@ impl Method {
             Self::DeadLetters => Self::DeadLetter,
             Self::DeadLetter => Self::Remember,
             Self::Remember => Self::Recall,
-            Self::Recall => Self::KnownEvents,
-            Self::KnownEvents => Self::ScheduleRuns,
+            Self::Recall => Self::KnownFires,
+            Self::KnownFires => Self::ScheduleRuns,
             Self::ScheduleRuns => Self::FailingSchedules,
             Self::FailingSchedules => Self::Mark,
             Self::Mark => Self::RaiseMark,
@@ -128,7 +126,7 @@ async fn seed(store: &dyn Store, own: &Scope) {
     };
     store.write(&own.account, vec![secret]).await.expect("writes");
     let mut rows = batch(0, 1);
-    rows.events = vec![event(own, 1)];
+    rows.events = vec![event(own, 1), EventRow { origin: Origin::Schedule, ..event(own, 9) }];
     let mut failed = execution(own, 1);
     failed.state = end(ExecutionStatus::Failed, 1);
     let mut scheduled = execution(own, 9);
@@ -147,6 +145,10 @@ const ID: ExecutionId = ExecutionId(1);
 
 fn event_id() -> EventId {
     EventId::new("evt_1").expect("plain")
+}
+
+fn fire_id() -> EventId {
+    EventId::new("evt_9").expect("plain")
 }
 
 fn trigger_id() -> TriggerId {
@@ -170,9 +172,15 @@ async fn seen_by_owner(store: &dyn Store, own: &Scope) -> Vec<String> {
         some(shown(&store.dead_letters(&reach, None, None, &page).await.expect("reads"))),
         some(shown(&store.dead_letter(&reach, ID).await.expect("reads"))),
         some(shown(&store.recall(&reach, "k").await.expect("reads"))),
-        store.known_events(&reach, &[event_id()]).await.expect("reads").iter().map(|known| shown(known)).collect(),
+        store.known_fires(&reach, &[fire_id()]).await.expect("reads").iter().map(|known| shown(known)).collect(),
         shown(&store.schedule_runs(&reach, &trigger_id(), Timestamp(0), "").await.expect("reads").last),
-        store.failing_schedules(&own.account, Timestamp(0), 9).await.expect("reads").iter().map(|id| shown(id)).collect(),
+        store
+            .failing_schedules(&own.account, Timestamp(0), 9)
+            .await
+            .expect("reads")
+            .iter()
+            .map(|id| shown(id))
+            .collect(),
     ]
 }
 
@@ -188,8 +196,11 @@ async fn reads_nothing(store: &dyn Store, stranger: &Reach) {
     assert_eq!(store.replay_source(stranger, ID).await.expect("reads"), None);
     assert!(store.dead_letters(stranger, None, None, &page).await.expect("reads").items.is_empty());
     assert_eq!(store.dead_letter(stranger, ID).await.expect("reads"), None);
-    assert_eq!(store.known_events(stranger, &[event_id()]).await.expect("reads"), []);
-    assert_eq!(store.schedule_runs(stranger, &trigger_id(), Timestamp(0), "").await.expect("reads"), Default::default());
+    assert_eq!(store.known_fires(stranger, &[fire_id()]).await.expect("reads"), []);
+    assert_eq!(
+        store.schedule_runs(stranger, &trigger_id(), Timestamp(0), "").await.expect("reads"),
+        Default::default()
+    );
     // Schedules are counted for the account as a whole.
     let failing = store.failing_schedules(stranger.account(), Timestamp(0), 9).await.expect("reads");
     assert_eq!(failing.is_empty(), stranger.account().as_str() != "a");
@@ -290,8 +301,8 @@ impl Store for Witness {
     async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>> {
         self.saw(Method::Recall).recall(reach, key).await
     }
-    async fn known_events(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>> {
-        self.saw(Method::KnownEvents).known_events(reach, ids).await
+    async fn known_fires(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>> {
+        self.saw(Method::KnownFires).known_fires(reach, ids).await
     }
     async fn schedule_runs(
         &self,

@@ -4,7 +4,7 @@ use fastn_contract::activity::{ExecutionStatus, Origin};
 use fastn_domain::ids::{EventId, TriggerId};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
-use fastn_store::{ExecutionRow, Store};
+use fastn_store::{EventRow, ExecutionRow, Store};
 
 use super::rows::{batch, end, event, execution, scope, state};
 
@@ -91,15 +91,16 @@ pub(super) async fn failures_in_a_row_are_counted(store: &dyn Store) {
     assert_eq!((done.completed, done.failed, done.newest_failed), (Some(admitted(6)), 0, None));
 }
 
-/// Property: of many ids, those are told that a customer within reach has an event of.
-pub(super) async fn known_events_are_told(store: &dyn Store) {
+/// Property: of many ids, those are told that a customer within reach has an event of a schedule of.
+pub(super) async fn known_fires_are_told(store: &dyn Store) {
     let (c, d) = (scope("a", "c"), scope("a", "d"));
     let mut rows = batch(0, 1);
-    rows.events = vec![event(&c, 1), event(&d, 2), event(&scope("b", "c"), 3)];
+    let fire = |scope: &Scope, n| EventRow { origin: Origin::Schedule, ..event(scope, n) };
+    rows.events = vec![fire(&c, 1), fire(&d, 2), fire(&scope("b", "c"), 3), event(&c, 4)];
     store.project(rows).await.expect("projects");
     let ids: Vec<EventId> = (0..1_200).map(|n| EventId::new(&format!("evt_{n}")).expect("plain")).collect();
     let known = |reach: Reach, ids: Vec<EventId>| async move {
-        let mut known = store.known_events(&reach, &ids).await.expect("reads");
+        let mut known = store.known_fires(&reach, &ids).await.expect("reads");
         known.sort();
         known
     };

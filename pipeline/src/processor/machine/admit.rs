@@ -165,7 +165,10 @@ impl Machine {
         if event.kind == COMMAND_TYPE && event.origin == Origin::Command {
             return self.on_command(event, logged);
         }
-        let own_hash = route::event_hash(&event.scope, &event.source, &event.id);
+        let own_hash = match event.origin {
+            Origin::Schedule => route::fire_hash(&event.scope, &event.id),
+            _ => route::event_hash(&event.scope, &event.source, &event.id),
+        };
         #[cfg(feature = "sabotage")]
         let compare = self.limits.sabotage != Some(super::Sabotage::NoDedup);
         #[cfg(not(feature = "sabotage"))]

@@ -13,6 +13,7 @@ use crate::config::{Layer, ServeConfig};
 
 mod access_keys;
 mod activity;
+mod apps;
 mod bench;
 mod configure;
 mod doctor;
@@ -89,7 +90,7 @@ enum Command {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Triggers: list, show, url
+    /// Triggers: list, show, url, subscription
     #[command(subcommand)]
     Trigger(configure::TriggerCommand),
     /// Polls of a trigger: show, now, reset
@@ -98,7 +99,10 @@ enum Command {
     /// Schedules: list, show, run, backfill, pause, resume, history
     #[command(subcommand)]
     Schedules(schedules::ScheduleCommand),
-    /// Secrets: list, set, delete
+    /// Connector apps: list, show, url, delete
+    #[command(subcommand)]
+    Apps(apps::AppCommand),
+    /// Secrets: list, set, delete, captured token
     #[command(subcommand)]
     Secrets(configure::SecretCommand),
     /// Send an event, or a webhook with its provider's signature
@@ -215,6 +219,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Trigger(command) => configure::trigger(command).await,
         Command::Polls(command) => polls::run(command).await,
         Command::Schedules(command) => schedules::run(command).await,
+        Command::Apps(command) => apps::run(command).await,
         Command::Secrets(command) => configure::secret(command).await,
         Command::Send(send) => send::run(send).await,
         Command::Run(run) => run::run(run).await,
@@ -330,6 +335,7 @@ mod tests {
             "trigger",
             "polls",
             "schedules",
+            "apps",
             "secrets",
             "send",
             "run",

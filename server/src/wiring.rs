@@ -29,6 +29,7 @@ use crate::clock::SystemClock;
 use crate::config::{Role, ServeConfig};
 
 mod answers;
+mod apps;
 mod backends;
 mod polls;
 mod upkeep;
@@ -112,7 +113,9 @@ impl Node {
         let (catalog, readers) = (&catalog, &readers);
         let parts = Parts { config, log: &log, store: &store, catalog, vault: &vault, activity: &activity, readers };
         let roles = Roles::start(&parts, &answers, seed_key).await?;
+        let open_secret = open_with(vault.clone());
         let ports = Ports {
+            apps: apps::ports(open_secret, config.allow_private_addresses, config.public_url.clone())?,
             store: store.clone(),
             log: log.clone(),
             catalog: CatalogView(catalog.clone()),
@@ -271,6 +274,7 @@ fn edge(parts: &Parts<'_>) -> Router {
         log: parts.log.clone(),
         catalog: parts.catalog.clone(),
         secrets: open_with(parts.vault.clone()),
+        keep_secret: apps::keep_secret(parts.store.clone(), parts.vault.clone(), parts.catalog.clone()),
         clock: Arc::new(SystemClock),
         residency: Arc::new(parts.config.residency()),
         config: IngestConfig::default(),

@@ -14,7 +14,8 @@ pub fn check(template: &str) -> Result<(), String> {
     if template.len() > TEMPLATE_BYTES_MAX {
         return Err(format!("is longer than {TEMPLATE_BYTES_MAX} bytes"));
     }
-    let known = |name: &str| PLACES.contains(&name) || name.strip_prefix("secret.").is_some_and(|name| !name.is_empty());
+    let known =
+        |name: &str| PLACES.contains(&name) || name.strip_prefix("secret.").is_some_and(|name| !name.is_empty());
     fill(template, |name| match known(name) {
         true => Ok(String::new()),
         false => Err(format!("knows no {{{{{name}}}}}; there are {} and secret.NAME", PLACES.join(", "))),

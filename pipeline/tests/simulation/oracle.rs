@@ -59,10 +59,15 @@ pub(crate) fn check(world: &World) {
         let (status, executions) = journal.admitted.get(&offset).unwrap_or_else(|| panic!("event {offset} was lost"));
         let key = (event.scope.customer.as_str(), event.id.as_str());
         let is_first = *first.entry(key).or_insert(offset) == offset;
-        if let Some(trigger) = &event.trigger {
+        if event.trigger.is_some() || event.source.starts_with("app/") {
             let expected = usize::from(is_first);
-            let skipped = trigger.as_str() == "skip" && *status == EventStatus::Rejected && executions.is_empty();
+            let may_skip = event.trigger.as_ref().is_some_and(|trigger| trigger.as_str() == "skip");
+            let skipped = may_skip && *status == EventStatus::Rejected && executions.is_empty();
             assert!(executions.len() == expected || skipped, "event {} at {offset}: {status:?}", event.id);
+        }
+        for start in executions.iter().filter(|_| event.source.starts_with("app/")) {
+            let own = format!("app-{}", event.scope.customer);
+            assert_eq!(start.trigger.as_ref().map(|trigger| trigger.as_str()), Some(own.as_str()), "a customer's own");
         }
     }
     for id in journal.started.keys() {

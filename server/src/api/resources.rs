@@ -91,17 +91,7 @@ pub(crate) async fn put<T: DeserializeOwned + Serialize>(
     caller: &Caller,
     write: ResourceWrite,
 ) -> ApiResult<Response> {
-    put_with::<T>(api, caller, write, None).await
-}
-
-/// Writes one resource, and another that goes with it.
-pub(crate) async fn put_with<T: DeserializeOwned + Serialize>(
-    api: &Api,
-    caller: &Caller,
-    write: ResourceWrite,
-    other: Option<ResourceWrite>,
-) -> ApiResult<Response> {
-    let row = write_first(api, caller, write, other).await?;
+    let row = write_one(api, caller, write).await?;
     let status = if row.version == 1 { StatusCode::CREATED } else { StatusCode::OK };
     answer::<T>(status, &row)
 }
@@ -180,7 +170,7 @@ pub(crate) fn same_id(part: &str, path: &str, body: &str) -> ApiResult<()> {
     Err(ApiError::invalid(part, format!("is {body:?} in the body and {path:?} in the path; they must be equal")))
 }
 
-fn answer<T: DeserializeOwned + Serialize>(status: StatusCode, row: &ResourceRow) -> ApiResult<Response> {
+pub(crate) fn answer<T: DeserializeOwned + Serialize>(status: StatusCode, row: &ResourceRow) -> ApiResult<Response> {
     let mut response = (status, Json(stored::<T>(row)?)).into_response();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", row.version)) {
         response.headers_mut().insert(header::ETAG, tag);
@@ -201,5 +191,7 @@ pub(crate) fn name_of(kind: ResourceKind) -> &'static str {
         ResourceKind::EnvConfig => "configuration value",
         ResourceKind::AccessKey => "access key",
         ResourceKind::ScheduleState => "schedule",
+        ResourceKind::App => "app",
+        ResourceKind::Subscription => "subscription",
     }
 }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use fastn_contract::error::FieldError;
-use fastn_contract::resource::{Route, Trigger, TriggerSource, Verification};
+use fastn_contract::resource::{Route, Trigger, TriggerSource};
 
+use super::verification;
 use crate::condition::Matcher;
 use crate::event::Header;
-use crate::ids::{CustomerId, EnvironmentId, TriggerId, WorkflowId};
+use crate::ids::{AppId, CustomerId, EVENT_ID_BYTES_MAX, EnvironmentId, TriggerId, WorkflowId};
 use crate::path::Path;
 use crate::poll::Poll;
 use crate::retry::ATTEMPTS;
@@ -61,7 +62,10 @@ impl CompiledTrigger {
     /// Whether this trigger listens to events of this type that were sent through the API.
     pub fn listens_to(&self, kind: &str) -> bool {
         match &self.spec.source {
-            TriggerSource::Webhook { .. } | TriggerSource::Schedule(_) | TriggerSource::Poll(_) => false,
+            TriggerSource::Webhook { .. }
+            | TriggerSource::AppEvent { .. }
+            | TriggerSource::Schedule(_)
+            | TriggerSource::Poll(_) => false,
             TriggerSource::Event { types } => types.iter().any(|pattern| match pattern.strip_suffix('*') {
                 Some(prefix) => kind.starts_with(prefix),
                 None => pattern == kind,
@@ -105,6 +109,9 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
             .ok(),
         _ => None,
     };
+    if matches!(spec.source, TriggerSource::AppEvent { .. }) && spec.customer.is_none() {
+        complain("customer", "an app-event trigger belongs to one customer; name it".to_owned());
+    }
     if spec.routes.is_empty() || spec.routes.len() > ROUTES_MAX {
         complain("routes", format!("a trigger has 1 to {ROUTES_MAX} routes"));
     }
@@ -139,12 +146,18 @@ fn check_source(source: &TriggerSource, complain: &mut impl FnMut(&str, String))
                 complain("source.types", format!("an event trigger names 1 to {TYPES_MAX} types"));
             }
         }
-        TriggerSource::Webhook { verification } => match verification {
-            Verification::Github { secret } | Verification::StandardWebhooks { secret } if secret.is_empty() => {
-                complain("source.verification.secret", "name the secret that holds the signing key".to_owned());
+        TriggerSource::Webhook { verification } => verification::check("source.verification", verification, complain),
+        TriggerSource::AppEvent { app, event, account_id } => {
+            if let Err(error) = AppId::new(app) {
+                complain("source.app", error.to_string());
             }
-            _ => {}
-        },
+            if event.is_empty() {
+                complain("source.event", "name one of the app's events".to_owned());
+            }
+            if account_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > EVENT_ID_BYTES_MAX) {
+                complain("source.accountId", format!("must be 1 to {EVENT_ID_BYTES_MAX} bytes"));
+            }
+        }
         // Checked as it is compiled.
         TriggerSource::Schedule(_) | TriggerSource::Poll(_) => {}
     }

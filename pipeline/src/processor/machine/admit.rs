@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fastn_contract::activity::{EventStatus, Origin};
 use fastn_contract::resource::{ExecutionMode, Switch};
-use fastn_domain::catalog::{AccountCatalog, CompiledRoute, CompiledTrigger};
+use fastn_domain::catalog::{AccountCatalog, CompiledRoute, CompiledTrigger, app_of_source};
 use fastn_domain::condition::Subject;
 use fastn_domain::event::{COMMAND_TYPE, EventRecord};
 use fastn_domain::ids::{EnvironmentId, ExecutionId, WorkflowId};
@@ -206,14 +206,11 @@ impl Machine {
                 }
             }
             None => {
-                let mut listening: Vec<&Arc<CompiledTrigger>> = account
-                    .triggers
-                    .values()
-                    .filter(|trigger| trigger.listens_to(&event.kind))
-                    .filter(|trigger| {
-                        trigger.customer.as_ref().is_none_or(|customer| *customer == event.scope.customer)
-                    })
-                    .collect();
+                let mut listening: Vec<&Arc<CompiledTrigger>> = match app_of_source(&event.source) {
+                    Some(app) => account.app_triggers(&app, event.subject.as_deref(), &event.kind),
+                    None => account.triggers.values().filter(|trigger| trigger.listens_to(&event.kind)).collect(),
+                };
+                listening.retain(|trigger| trigger.serves(&event.scope.customer));
                 listening.sort_by(|a, b| a.id.cmp(&b.id));
                 for trigger in listening {
                     self.try_trigger(&account, trigger, event, &data, &mut found);

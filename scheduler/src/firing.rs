@@ -6,9 +6,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fastn_contract::activity::Origin;
-use fastn_domain::catalog::Catalog;
+use fastn_domain::catalog::{Catalog, CompiledTrigger};
 use fastn_domain::partition::partition_of;
-use fastn_domain::{Residency, Scope, schedule};
+use fastn_domain::{AccountId, Residency, Scope, schedule};
 use fastn_log::{Log, LogErrorKind, Partition, Record, Topic, event_record_at};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
@@ -55,7 +55,7 @@ impl Firing {
     pub(crate) fn fire(&mut self, catalog: &Catalog, due: &[Due]) -> usize {
         let mut made = 0;
         for due in due {
-            for scope in scopes(catalog, &self.residency, due) {
+            for scope in scopes_of(catalog, &self.residency, &due.account, &due.trigger) {
                 let id = schedule::fire_id(&due.trigger.id, due.fire.at);
                 // An id is at most as long as that of a trigger and a time.
                 let Ok(event) = schedule::event(&due.trigger, scope, &id, due.fire.at, Origin::Schedule) else {
@@ -117,13 +117,18 @@ impl Firing {
 }
 
 /// The customers that a trigger fires for: its own, or every active one of the account that lives in this cell.
-fn scopes(catalog: &Catalog, residency: &Residency, due: &Due) -> Vec<Scope> {
+pub(crate) fn scopes_of(
+    catalog: &Catalog,
+    residency: &Residency,
+    account: &AccountId,
+    trigger: &CompiledTrigger,
+) -> Vec<Scope> {
     let fires = |scope: &Scope| catalog.is_active(scope) && residency.check(catalog, scope).is_ok();
-    let scope = |customer| Scope::new(due.account.clone(), customer);
-    match &due.trigger.customer {
+    let scope = |customer| Scope::new(account.clone(), customer);
+    match &trigger.customer {
         Some(customer) => Some(scope(customer.clone())).filter(fires).into_iter().collect(),
         None => {
-            let account = catalog.account(&due.account);
+            let account = catalog.account(account);
             let customers = account.into_iter().flat_map(|account| account.customers.keys().cloned());
             customers.map(scope).filter(fires).collect()
         }

@@ -17,9 +17,11 @@ mod clockwork;
 mod failures;
 mod firing;
 mod observe;
+mod poll;
 mod scheduler;
 mod timetable;
 
 pub use failures::{FAILURES_LOOK_BACK, Failures};
+pub use poll::{Fetch, FetchAnswer, FetchRequest, Poller, PollerConfig, PollerParts, Polling};
 pub use scheduler::{MARK, Scheduler, SchedulerConfig, Turner};
 pub use timetable::{Due, Timetable};

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fastn_contract::poll::PollOutcome;
 use fastn_domain::{AccountId, Timestamp, TriggerId};
 use fastn_log::{LogError, Partition};
 use fastn_store::StoreError;
@@ -69,4 +70,48 @@ pub(crate) fn disabled(account: &AccountId, trigger: &TriggerId, failures: u32) 
 pub(crate) fn enabled(account: &AccountId, trigger: &TriggerId) {
     metrics::counter!("fastn_schedules_enabled_total").increment(1);
     tracing::info!(%account, %trigger, "a schedule was switched on again after its cooldown");
+}
+
+/// So many sources are polled.
+pub(crate) fn polls_planned(polls: usize) {
+    metrics::gauge!("fastn_polls").set(polls as f64);
+}
+
+/// A poll ended.
+pub(crate) fn polled(outcome: PollOutcome, took: Duration, created: u32, updated: u32, deleted: u32) {
+    let outcome = match outcome {
+        PollOutcome::Baseline => "baseline",
+        PollOutcome::Unchanged => "unchanged",
+        PollOutcome::Changed => "changed",
+        PollOutcome::RateLimited => "rate_limited",
+        PollOutcome::Failed => "failed",
+    };
+    metrics::histogram!("fastn_poll_seconds", "outcome" => outcome).record(took.as_secs_f64());
+    for (change, count) in [("created", created), ("updated", updated), ("deleted", deleted)] {
+        metrics::counter!("fastn_poll_changes_total", "change" => change).increment(u64::from(count));
+    }
+}
+
+/// A poll that this node held was saved, reset or taken by somebody else; what this node saw of it is dropped.
+pub(crate) fn poll_overtaken() {
+    metrics::counter!("fastn_poll_overtaken_total").increment(1);
+    tracing::debug!("a poll was overtaken; it begins anew");
+}
+
+/// What is kept of polls could not be read or written.
+pub(crate) fn poll_store_error(error: &StoreError) {
+    metrics::counter!("fastn_poll_store_errors_total").increment(1);
+    tracing::debug!(%error, "sources are not polled for now");
+}
+
+/// Events of changes did not reach the log, or nobody knows; they are appended again.
+pub(crate) fn changes_not_appended(error: &LogError) {
+    metrics::counter!("fastn_poll_append_errors_total").increment(1);
+    tracing::debug!(%error, "events of polled changes are appended again");
+}
+
+/// An event that the log never takes.
+pub(crate) fn change_too_large(partition: Partition) {
+    metrics::counter!("fastn_poll_refused_events_total").increment(1);
+    tracing::error!(partition, "the event of a polled change was dropped: the log takes no record as large");
 }

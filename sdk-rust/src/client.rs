@@ -10,6 +10,8 @@ use fastn_contract::command::{
     Accepted, DeadLettersReplayed, Decision, DeployVersion, PublishVersion, ReplayDeadLetters, ReplayExecution,
     RunAnswer, RunWorkflow, SendEvent,
 };
+use fastn_contract::page::Page;
+use fastn_contract::poll::{PollView, PollsAsked};
 use fastn_contract::resource::{
     App, CapturedToken, Customer, Deployment, EnvConfig, SecretView, SecretWrite, Stored, SubscriptionView, Trigger,
     VersionView, Workflow,
@@ -308,6 +310,22 @@ impl Fastn {
     /// Lets it fire again.
     pub async fn resume_schedule(&self, id: &str, why: &ChangeStatus) -> Result<ScheduleView, Error> {
         self.post(&["v1", "schedules", id, "resume"], why).await
+    }
+
+    /// How the polls of a trigger stand, by customer: a page, the first without a cursor.
+    pub async fn polls(&self, trigger: &str, cursor: Option<&str>) -> Result<Page<PollView>, Error> {
+        let call = self.call(Method::GET, &["v1", "triggers", trigger, "poll"]).query("cursor", cursor);
+        self.transport.decode(call).await
+    }
+
+    /// Makes a trigger's polls due now.
+    pub async fn poll_now(&self, trigger: &str) -> Result<PollsAsked, Error> {
+        self.post(&["v1", "triggers", trigger, "poll"], &serde_json::json!({})).await
+    }
+
+    /// Forgets what a trigger's polls have listed.
+    pub async fn reset_polls(&self, trigger: &str) -> Result<(), Error> {
+        self.delete(&["v1", "triggers", trigger, "poll"]).await
     }
 
     /// Connector apps.

@@ -29,6 +29,7 @@ mod extract;
 mod idempotency;
 mod opaque_id;
 mod openapi;
+mod polls;
 mod ports;
 mod problem;
 mod reference;
@@ -119,6 +120,7 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(runs::run))
         .routes(routes!(triggers::list, triggers::create))
         .routes(routes!(triggers::get, triggers::put, triggers::delete))
+        .routes(routes!(polls::get, polls::now, polls::reset))
         .routes(routes!(schedules::list))
         .routes(routes!(schedules::get))
         .routes(routes!(schedules::run))

@@ -19,6 +19,7 @@ mod bench;
 mod configure;
 mod doctor;
 mod migrate;
+mod polls;
 mod print;
 mod progress;
 mod run;
@@ -93,6 +94,9 @@ enum Command {
     /// Triggers: list, show, url, subscription
     #[command(subcommand)]
     Trigger(configure::TriggerCommand),
+    /// Polls of a trigger: show, now, reset
+    #[command(subcommand)]
+    Polls(polls::PollCommand),
     /// Schedules: list, show, run, backfill, pause, resume, history
     #[command(subcommand)]
     Schedules(schedules::ScheduleCommand),
@@ -217,6 +221,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             configure::publish(&file, workflow, deploy, &remote).await
         }
         Command::Trigger(command) => configure::trigger(command).await,
+        Command::Polls(command) => polls::run(command).await,
         Command::Schedules(command) => schedules::run(command).await,
         Command::Apps(command) => apps::run(command).await,
         Command::Secrets(command) => configure::secret(command).await,
@@ -333,6 +338,7 @@ mod tests {
             "apply",
             "publish",
             "trigger",
+            "polls",
             "schedules",
             "apps",
             "secrets",
@@ -363,6 +369,7 @@ mod tests {
             "fastn send order.created --data {} --customer cus_acme",
             "fastn run triage --input {} --customer cus_acme --wait 60",
             "fastn executions show exec_1",
+            "fastn polls show crm-contacts",
             "fastn schedules backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z",
             "fastn dead-letters replay --workflow triage --from-failed-step",
             "fastn dead-letters replay --all --limit 1000",

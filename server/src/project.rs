@@ -253,10 +253,8 @@ pub(crate) fn stamps(directory: &Path) -> Stamps {
         }
     };
     look(directory.join("fastn.yaml"));
-    for (folder, endings) in ["workflows", "apps", "triggers", "alerts"].map(|kind| {
-        let endings: &[&str] = if kind == "workflows" { &["ts", "js", "yaml"] } else { &["yaml", "yml"] };
-        (kind, endings)
-    }) {
+    for folder in ["workflows", "apps", "triggers", "alerts"] {
+        let endings: &[&str] = if folder == "workflows" { &["ts", "js", "yaml"] } else { &["yaml", "yml"] };
         files(&directory.join(folder), endings).unwrap_or_default().into_iter().for_each(&mut look);
     }
     stamps

@@ -17,7 +17,7 @@ use fastn_pipeline::otlp::{Otlp, OtlpOptions};
 use fastn_pipeline::processor::machine::Answer;
 use fastn_pipeline::processor::{Answers, Pipeline, PipelineConfig};
 use fastn_pipeline::projector::{self, Projector, ProjectorOptions, Retention, RetentionOptions};
-use fastn_scheduler::{Scheduler, SchedulerConfig};
+use fastn_scheduler::{Poller, PollerConfig, PollerParts, Scheduler, SchedulerConfig};
 use fastn_store::{CatalogFeed, Expect, FeedOptions, MasterKey, ResourceWrite, Store, Vault};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
@@ -33,6 +33,7 @@ use crate::config::{Role, ServeConfig};
 mod answers;
 mod apps;
 mod backends;
+mod polls;
 mod upkeep;
 
 pub(crate) use backends::{Found, examine, kafka_options, open_log, open_store};
@@ -158,6 +159,7 @@ impl Node {
         self.stopping.closed.cancel();
         let _slow_readers_are_cut = tokio::time::timeout(DRAIN, self.server).await;
         self.stopping.answered.cancel();
+        drop(self.roles.poller.take());
         if let Some(scheduler) = self.roles.scheduler.take() {
             scheduler.stop().await;
         }
@@ -210,6 +212,7 @@ struct Roles {
     scheduler: Option<Scheduler>,
     _alerts: Option<Alerts>,
     _otlp: Option<Otlp>,
+    poller: Option<Poller>,
 }
 
 impl Roles {
@@ -227,6 +230,7 @@ impl Roles {
             _watcher: None,
             _retention: None,
             scheduler: None,
+            poller: None,
             _alerts: None,
             _otlp: None,
         };
@@ -262,6 +266,7 @@ impl Roles {
         }
         if config.has(Role::Scheduler) {
             roles._retention = Some(Retention::start(Arc::clone(store), clock.clone(), RetentionOptions::default()));
+            roles.poller = Some(Poller::start(parts.poller(&clock)?, PollerConfig::default()));
             let (log, store, catalog) = (Arc::clone(log), Arc::clone(store), watch::Receiver::clone(catalog));
             let (residency, settings) = (Arc::new(config.residency()), SchedulerConfig::default());
             roles.scheduler = Some(Scheduler::start(log, store, catalog, clock, residency, settings).await?);
@@ -292,6 +297,21 @@ fn test_channels(channels: Channels) -> crate::api::TestChannels {
         let channels = channels.clone();
         Box::pin(async move { channels.test(&account, &rule, &id, crate::clock::now()).await })
     })
+}
+
+impl Parts<'_> {
+    fn poller(&self, clock: &Arc<dyn Clock>) -> anyhow::Result<PollerParts> {
+        Ok(PollerParts {
+            log: self.log.clone(),
+            polls: self.store.clone().polls(),
+            vault: self.vault.clone(),
+            catalog: self.catalog.clone(),
+            clock: clock.clone(),
+            residency: Arc::new(self.config.residency()),
+            fetch: polls::fetch(self.config.allow_private_addresses)?,
+            holder: PollerParts::new_holder(),
+        })
+    }
 }
 
 /// The routes of the ingest role.

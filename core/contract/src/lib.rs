@@ -9,6 +9,7 @@ pub mod command;
 pub mod condition;
 pub mod error;
 pub mod page;
+pub mod poll;
 pub mod resource;
 pub mod schedule;
 pub mod verification;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::app::{App, AppEvent, RequestTemplate, Subscription, SubscriptionState, SubscriptionView};
 use crate::condition::Condition;
+use crate::poll::Poll;
 use crate::schedule::Schedule;
 pub use crate::verification::{
     HmacAlgorithm, HmacScheme, HubspotVersion, SecretNames, SignatureEncoding, TOLERANCE_SECONDS_DEFAULT, Verification,
@@ -276,6 +277,8 @@ pub enum TriggerSource {
     },
     /// The clock.
     Schedule(Box<Schedule>),
+    /// Changes at a source that is polled.
+    Poll(Box<Poll>),
 }
 
 /// Whether several executions of a trigger may run at once.

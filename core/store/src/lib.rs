@@ -13,6 +13,7 @@ mod feed;
 mod key;
 mod label;
 mod observe;
+mod polls;
 mod postgres;
 mod projection;
 mod read;
@@ -24,6 +25,7 @@ mod vault;
 pub use alerts::{AlertFilter, AlertMemory, AlertRow, AlertSave};
 pub use feed::{CatalogFeed, FeedOptions};
 pub use key::{hash_access_key, new_access_key};
+pub use polls::{LeasedPoll, PollRow, PollSave, Polls};
 pub use postgres::{Finding, MigrateOptions, Migrated, PostgresOptions, PostgresStore, examine, migrate};
 pub use projection::{
     Advance, EventRow, EventSeq, ExecutionEnd, ExecutionPatch, ExecutionRow, ExecutionState, InputRow, Position,

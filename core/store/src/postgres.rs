@@ -18,6 +18,7 @@ mod listen;
 mod marks;
 mod migrate;
 mod options;
+mod polls;
 mod project;
 mod scoped;
 mod text;
@@ -43,6 +44,7 @@ use self::scoped::{Bound, Scoped};
 use crate::alerts::{AlertFilter, AlertMemory, AlertSave};
 use crate::error::refused;
 use crate::observe;
+use crate::polls::Polls;
 use crate::projection::{Position, ProjectionBatch};
 use crate::read::{alert, dead_letter, event, execution, schedule};
 use crate::seam::{
@@ -279,6 +281,10 @@ impl Store for PostgresStore {
     async fn raise_mark(&self, name: &str, at: Timestamp) -> StoreResult<()> {
         let work = async { marks::raise(self.application.ready().await?, name, at).await };
         self.run("raise_mark", Outcome::Unknown, work).await
+    }
+
+    fn polls(self: Arc<Self>) -> Arc<dyn Polls> {
+        self
     }
 
     async fn position(&self, partition: u32) -> StoreResult<Position> {

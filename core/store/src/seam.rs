@@ -3,6 +3,8 @@
 //! Every method takes the account and customer it is bound to (a [`Reach`] or a [`Scope`]), except the two that serve the
 //! node itself: the change feed and the projector's batch.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use fastn_contract::activity::{
     DeadLetterStatus, DeadLetterView, EventStatus, EventView, ExecutionStatus, ExecutionView, Origin,
@@ -18,6 +20,7 @@ use fastn_domain::time::Timestamp;
 use tokio::sync::watch;
 
 use crate::alerts::{AlertFilter, AlertMemory, AlertSave};
+use crate::polls::Polls;
 use crate::projection::{Position, ProjectionBatch};
 
 /// Whether a failed operation may have happened all the same.
@@ -269,6 +272,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// For the node itself: raises the mark to `at`, unless it is as high already. Twice is once.
     async fn raise_mark(&self, name: &str, at: Timestamp) -> StoreResult<()>;
+
+    /// The polls that are kept beside everything else.
+    fn polls(self: Arc<Self>) -> Arc<dyn Polls>;
 
     /// Follows the newest revision that this process has written or heard of from others, if the store can tell: a hint
     /// for the feed, which polls anyway.

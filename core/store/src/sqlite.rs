@@ -10,6 +10,7 @@ mod config;
 mod error;
 mod marks;
 mod migrate;
+mod polls;
 mod project;
 mod prune;
 mod read;
@@ -33,6 +34,7 @@ use tokio::sync::watch;
 use crate::alerts::{AlertFilter, AlertMemory, AlertSave};
 use crate::clock::SystemClock;
 use crate::observe;
+use crate::polls::Polls;
 use crate::projection::{Position, ProjectionBatch};
 use crate::read::{alert, dead_letter, event, execution, schedule};
 use crate::seam::{
@@ -263,6 +265,10 @@ impl Store for SqliteStore {
 
     async fn raise_mark(&self, name: &str, at: Timestamp) -> StoreResult<()> {
         observe::timed("raise_mark", marks::raise(&self.config_writer, name, at)).await
+    }
+
+    fn polls(self: Arc<Self>) -> Arc<dyn Polls> {
+        self
     }
 
     async fn position(&self, partition: u32) -> StoreResult<Position> {

@@ -12,8 +12,9 @@ use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::Reach;
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    AlertFilter, AlertMemory, AlertSave, EventFilter, ExecutionFilter, Outcome, PageRequest, Position, ProjectionBatch,
-    RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult,
+    AlertFilter, AlertMemory, AlertSave, EventFilter, ExecutionFilter, Outcome, PageRequest, Polls, Position,
+    ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind,
+    StoreResult,
 };
 
 /// See the module's comment. Everything but `project` and `save_alerts` goes through.
@@ -131,6 +132,9 @@ impl Store for FaultyStore {
     }
     async fn raise_mark(&self, name: &str, at: Timestamp) -> StoreResult<()> {
         self.inner.raise_mark(name, at).await
+    }
+    fn polls(self: Arc<Self>) -> Arc<dyn Polls> {
+        self.inner.clone().polls()
     }
     async fn position(&self, partition: u32) -> StoreResult<Position> {
         self.inner.position(partition).await

@@ -3,6 +3,7 @@
 mod activity;
 mod alerts;
 mod isolation;
+mod polls;
 mod resources;
 pub mod rows;
 mod schedules;
@@ -59,6 +60,21 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         alerts::old_alerts_are_forgotten_once_resolved,
         alerts::dead_letters_are_counted_while_pending,
         alerts::bookmarks_only_go_forward,
+    );
+    macro_rules! each_of_polls {
+        ($($property:ident),* $(,)?) => {
+            $({
+                let (store, _guard) = open().await;
+                polls::$property(store.clone()).await;
+                store.close().await;
+            })*
+        };
+    }
+    each_of_polls!(
+        one_at_a_time_holds_a_poll,
+        a_save_is_whole_and_once,
+        polls_are_listed_and_hastened,
+        polls_end_at_their_reach,
     );
     let (store, _guard) = open().await;
     isolation::no_method_crosses_a_boundary(store).await;

@@ -8,16 +8,27 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::calls::{PublicOnly, check_url};
 
-/// Longest time of one request.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// Largest answer that is read.
-const ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// What one request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboundLimits {
+    /// Longest time, until the answer's last byte.
+    pub timeout: Duration,
+    /// Largest answer that is read.
+    pub answer_bytes_max: usize,
+}
+
+impl Default for OutboundLimits {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(10), answer_bytes_max: 256 * 1024 }
+    }
+}
 
 /// Makes requests.
 #[derive(Clone)]
 pub struct Outbound {
     client: reqwest::Client,
     allow_private: bool,
+    answer_bytes_max: usize,
 }
 
 /// A request that is ready to go out. It may hold secrets, so it does not show itself.
@@ -38,6 +49,8 @@ pub struct OutboundRequest {
 pub struct OutboundAnswer {
     /// The HTTP status.
     pub status: u16,
+    /// The headers whose values are text, names in lower case.
+    pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -48,14 +61,22 @@ impl Outbound {
     /// # Errors
     /// TLS cannot be set up.
     pub fn new(allow_private: bool) -> Result<Self, reqwest::Error> {
+        Self::with_limits(allow_private, OutboundLimits::default())
+    }
+
+    /// A client with limits of its own.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn with_limits(allow_private: bool, limits: OutboundLimits) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .dns_resolver(Arc::new(PublicOnly { allow_private }))
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(TIMEOUT)
+            .timeout(limits.timeout)
             .user_agent(concat!("fastn/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .build()?;
-        Ok(Self { client, allow_private })
+        Ok(Self { client, allow_private, answer_bytes_max: limits.answer_bytes_max })
     }
 
     /// Makes the request once.
@@ -80,14 +101,17 @@ impl Outbound {
         }
         let mut response = call.send().await.map_err(told)?;
         let status = response.status().as_u16();
+        let text =
+            |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
+        let headers = response.headers().iter().filter_map(text).collect();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(told)? {
-            if body.len() + chunk.len() > ANSWER_BYTES_MAX {
-                return Err(format!("the answer is larger than {ANSWER_BYTES_MAX} bytes"));
+            if body.len() + chunk.len() > self.answer_bytes_max {
+                return Err(format!("the answer is larger than {} bytes", self.answer_bytes_max));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(OutboundAnswer { status, body })
+        Ok(OutboundAnswer { status, headers, body })
     }
 }
 

@@ -135,6 +135,10 @@ fn mend_schemas(schemas: &mut Map<String, Value>) {
     limit("Trigger", "routes", json!({"minItems": 1, "maxItems": 64}));
     limit("Schedule", "jitterSeconds", json!({"maximum": 3_600}));
     limit("Schedule", "delayMinutes", json!({"maximum": 1_440}));
+    limit("Poll", "entity", json!({"minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9_.-]+$"}));
+    for field in ["minSeconds", "maxSeconds"] {
+        limit("PollInterval", field, json!({"minimum": 5, "maximum": 86_400}));
+    }
     limit("AutoDisable", "failures", json!({"maximum": 1_000}));
     limit("AutoDisable", "cooldownMinutes", json!({"maximum": 43_200}));
     limit("ChangeStatus", "reason", json!({"maxLength": 500}));

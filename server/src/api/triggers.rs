@@ -17,7 +17,7 @@ use super::extract::{Body, Params, PathParts, Precondition, checked};
 use super::idempotency::IdempotencyKey;
 use super::problem::{ApiError, ApiResult};
 use super::resources::{self, ListParams};
-use super::{opaque_id, schedules, subscriptions};
+use super::{opaque_id, polls, schedules, subscriptions};
 
 const KIND: ResourceKind = ResourceKind::Trigger;
 
@@ -105,6 +105,7 @@ async fn write(
 ) -> ApiResult<Response> {
     let compiled = compile_trigger(trigger.clone()).map_err(ApiError::fields)?;
     caller.may_configure_for(compiled.customer.as_ref())?;
+    polls::check_writer(caller, &trigger)?;
     let known = api.store.resource(&caller.reach(), KIND, &trigger.id).await?;
     if let Some(row) = &known {
         caller.may_configure_for(row.customer.as_ref())?;
@@ -144,12 +145,14 @@ pub(crate) async fn delete(
     Precondition(expect): Precondition,
     headers: HeaderMap,
 ) -> ApiResult<StatusCode> {
-    checked("id", TriggerId::new(&id))?;
+    let own = checked("id", TriggerId::new(&id))?;
     let row = resources::required(&api, &caller, KIND, &id).await?;
     let trigger: Trigger = resources::body(&row)?;
     if !matches!(trigger.source, TriggerSource::AppEvent { .. }) {
         let history = schedules::forgotten(&api, &caller, &id).await?;
-        return resources::delete_with(&api, &caller, KIND, &id, expect, history).await;
+        let status = resources::delete_with(&api, &caller, KIND, &id, expect, history).await?;
+        polls::forget(&api, &caller, &own).await?;
+        return Ok(status);
     }
     caller.may_configure()?;
     let expect = if expect == Expect::Any { Expect::Version(row.version) } else { expect };

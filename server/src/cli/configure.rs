@@ -132,6 +132,7 @@ pub(crate) async fn trigger(command: TriggerCommand) -> anyhow::Result<()> {
                     TriggerSource::Webhook { .. } => "webhook".to_owned(),
                     TriggerSource::Event { types } => format!("event {}", types.join(", ")),
                     TriggerSource::Schedule(_) => "schedule".to_owned(),
+                    TriggerSource::Poll(poll) => format!("poll {}", poll.entity),
                     TriggerSource::AppEvent { app, event, .. } => format!("app event {app} {event}"),
                 };
                 let routes: Vec<&str> = trigger.routes.iter().map(|route| route.workflow.as_str()).collect();

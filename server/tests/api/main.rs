@@ -4,6 +4,7 @@
 
 mod apps;
 mod isolation;
+mod polls;
 mod schedules;
 mod server;
 

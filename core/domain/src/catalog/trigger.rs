@@ -10,6 +10,7 @@ use crate::condition::Matcher;
 use crate::event::Header;
 use crate::ids::{AppId, CustomerId, EVENT_ID_BYTES_MAX, EnvironmentId, TriggerId, WorkflowId};
 use crate::path::Path;
+use crate::poll::Poll;
 use crate::retry::ATTEMPTS;
 use crate::schedule::Schedule;
 use crate::time::Timestamp;
@@ -36,6 +37,8 @@ pub struct CompiledTrigger {
     pub routes: Vec<CompiledRoute>,
     /// When it fires by the clock, if it does.
     pub ticks: Option<Arc<Schedule>>,
+    /// What it polls, if it does.
+    pub poll: Option<Arc<Poll>>,
     /// When its row was made.
     pub created: Timestamp,
     /// When its row was last changed.
@@ -59,7 +62,10 @@ impl CompiledTrigger {
     /// Whether this trigger listens to events of this type that were sent through the API.
     pub fn listens_to(&self, kind: &str) -> bool {
         match &self.spec.source {
-            TriggerSource::Webhook { .. } | TriggerSource::AppEvent { .. } | TriggerSource::Schedule(_) => false,
+            TriggerSource::Webhook { .. }
+            | TriggerSource::AppEvent { .. }
+            | TriggerSource::Schedule(_)
+            | TriggerSource::Poll(_) => false,
             TriggerSource::Event { types } => types.iter().any(|pattern| match pattern.strip_suffix('*') {
                 Some(prefix) => kind.starts_with(prefix),
                 None => pattern == kind,
@@ -97,6 +103,12 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
             .ok(),
         _ => None,
     };
+    let poll = match &spec.source {
+        TriggerSource::Poll(poll) => Poll::compile(poll)
+            .map_err(|wrong| wrong.into_iter().for_each(|error| complain(&error.path, error.message)))
+            .ok(),
+        _ => None,
+    };
     if matches!(spec.source, TriggerSource::AppEvent { .. }) && spec.customer.is_none() {
         complain("customer", "an app-event trigger belongs to one customer; name it".to_owned());
     }
@@ -109,8 +121,19 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
     match id {
         Some(id) if errors.is_empty() => {
             let (created, changed) = (Timestamp(0), Timestamp(0));
-            let ticks = ticks.map(Arc::new);
-            Ok(CompiledTrigger { id, customer, spec, deduplication_key, sequence_key, routes, ticks, created, changed })
+            let (ticks, poll) = (ticks.map(Arc::new), poll.map(Arc::new));
+            Ok(CompiledTrigger {
+                id,
+                customer,
+                spec,
+                deduplication_key,
+                sequence_key,
+                routes,
+                ticks,
+                poll,
+                created,
+                changed,
+            })
         }
         _ => Err(errors),
     }
@@ -136,7 +159,7 @@ fn check_source(source: &TriggerSource, complain: &mut impl FnMut(&str, String))
             }
         }
         // Checked as it is compiled.
-        TriggerSource::Schedule(_) => {}
+        TriggerSource::Schedule(_) | TriggerSource::Poll(_) => {}
     }
 }
 

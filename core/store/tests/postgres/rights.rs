@@ -5,7 +5,10 @@ use std::sync::Arc;
 use fastn_contract::activity::ExecutionStatus;
 use fastn_domain::catalog::ResourceKind;
 use fastn_domain::scope::Reach;
-use fastn_store::{AlertSave, Expect, MasterKey, RememberedAnswer, ResourceWrite, Store as _, Vault};
+use fastn_domain::{Timestamp, TriggerId};
+use fastn_store::{
+    AlertSave, Expect, MasterKey, PollSave, Polls as _, RememberedAnswer, ResourceWrite, Store as _, Vault,
+};
 use fastn_testkit::store_suite::{alert, batch, end, event, execution, scope};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 
@@ -16,7 +19,7 @@ const NOBODYS: [&str; 4] = ["_sqlx_migrations", "feed", "marks", "projected"];
 
 async fn filled() -> Database {
     let database = Database::new().await;
-    let store = database.store().await;
+    let store = Arc::new(database.store().await);
     let own = scope("a", "c");
     let write = ResourceWrite {
         kind: ResourceKind::Secret,
@@ -36,6 +39,13 @@ async fn filled() -> Database {
     store.remember(&Reach::Customer(own.clone()), "k", answer).await.unwrap();
     let (alerts, puts) = (vec![alert(&own, 1)], vec![("rule/a/r".to_owned(), "{}".to_owned())]);
     store.save_alerts(AlertSave { alerts, puts, ..AlertSave::default() }).await.unwrap();
+    let polls = store.clone().polls();
+    let id = TriggerId::new("t").unwrap();
+    polls.begin(&own, &id, Timestamp(1)).await.unwrap();
+    let leased = polls.lease(&own, &id, "h", Timestamp(1), Timestamp(2)).await.unwrap().unwrap();
+    let chunks = vec![(0, Some(vec![1]))];
+    let save = PollSave { generation: leased.generation, chunks, ..PollSave::default() };
+    polls.save(&own, &id, "h", save).await.unwrap();
     store.close().await;
     database
 }
@@ -113,13 +123,14 @@ async fn raw_sql_shows_a_stranger_nothing() {
     }
     assert!(held > 0, "there was something to see");
     bind(&mut session, "customer", "a", "c").await;
-    for table in ["resources", "idempotency", "events", "executions", "dead_letters", "alerts"] {
+    for table in ["resources", "idempotency", "events", "executions", "dead_letters", "alerts", "polls", "poll_chunks"]
+    {
         assert!(count(&mut session, table).await.unwrap() > 0, "{table} shows its owner something");
     }
-    // The feed's right reaches no further than configuration.
+    // A node's right reaches no further than configuration and which polls are due.
     bind(&mut session, "node", "", "").await;
     assert_eq!(count(&mut session, "resources").await, Some(1));
-    for table in ["idempotency", "events", "executions", "dead_letters", "alerts"] {
+    for table in ["idempotency", "events", "executions", "dead_letters", "alerts", "poll_chunks"] {
         assert_eq!(count(&mut session, table).await, Some(0), "{table}");
     }
 }

@@ -15,7 +15,7 @@ use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    AlertFilter, AlertMemory, AlertSave, EventFilter, EventRow, ExecutionFilter, Expect, PageRequest, Position,
+    AlertFilter, AlertMemory, AlertSave, EventFilter, EventRow, ExecutionFilter, Expect, PageRequest, Polls, Position,
     ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreResult,
 };
 
@@ -355,6 +355,10 @@ impl Store for Witness {
     }
     async fn raise_mark(&self, name: &str, at: Timestamp) -> StoreResult<()> {
         self.saw(Method::RaiseMark).raise_mark(name, at).await
+    }
+    // polls_end_at_their_reach holds these.
+    fn polls(self: Arc<Self>) -> Arc<dyn Polls> {
+        self.inner.clone().polls()
     }
     async fn position(&self, partition: u32) -> StoreResult<Position> {
         self.saw(Method::Position).position(partition).await

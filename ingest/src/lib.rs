@@ -17,6 +17,8 @@ mod fields;
 mod hex;
 mod json;
 mod kept_headers;
+pub mod limiter;
+pub mod limits;
 mod observe;
 mod payload;
 mod plain;

@@ -23,7 +23,9 @@ mod events;
 mod executions;
 mod extract;
 mod idempotency;
+mod limits;
 mod openapi;
+mod plans;
 mod ports;
 mod problem;
 mod reference;
@@ -33,6 +35,7 @@ mod secrets;
 mod stream;
 mod system;
 mod triggers;
+mod usage;
 mod versions;
 mod workflows;
 
@@ -48,6 +51,7 @@ pub(crate) struct ApiState {
     ports: Ports,
     repeats: idempotency::InFlight,
     live: Arc<stream::Live>,
+    limits: Arc<limits::Limits>,
 }
 
 impl Deref for ApiState {
@@ -71,11 +75,13 @@ impl Deref for Api {
 /// Must be called within a runtime.
 pub fn router(ports: Ports, edge: Router, serves_api: bool) -> Router {
     let live = stream::Live::start(&ports.activity, ports.stopping.clone());
-    let api = Api(Arc::new(ApiState { ports, repeats: idempotency::InFlight::default(), live }));
+    let limits = limits::Limits::start(ports.store.clone(), ports.stopping.clone());
+    let api = Api(Arc::new(ApiState { ports, repeats: idempotency::InFlight::default(), live, limits }));
     let protected = if serves_api { protected().split_for_parts().0 } else { Router::new() };
     let (open, _) = open().split_for_parts();
     let protected = protected
         .layer(middleware::from_fn_with_state(api.clone(), idempotency::repeat_safely))
+        .layer(middleware::from_fn_with_state(api.clone(), limits::enforce))
         .layer(middleware::from_fn_with_state(api.clone(), caller::authenticate))
         .layer(middleware::from_fn(crate::observe::count_request));
     Router::new()
@@ -117,6 +123,14 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(env_configs::put, env_configs::delete))
         .routes(routes!(events::list))
         .routes(routes!(events::get))
+        .routes(routes!(events::replay))
+        .routes(routes!(plans::list))
+        .routes(routes!(plans::get, plans::put, plans::delete))
+        .routes(routes!(plans::list_tiers))
+        .routes(routes!(plans::get_tier, plans::put_tier, plans::delete_tier))
+        .routes(routes!(plans::settings, plans::put_settings))
+        .routes(routes!(usage::list))
+        .routes(routes!(usage::current))
         .routes(routes!(executions::list))
         .routes(routes!(executions::get))
         .routes(routes!(executions::cancel))

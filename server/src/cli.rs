@@ -22,6 +22,7 @@ mod progress;
 mod run;
 mod send;
 pub(crate) mod style;
+mod usage;
 
 const AFTER: &str = "\
 Start:      fastn dev examples/github-triage
@@ -97,7 +98,7 @@ enum Command {
     Send(send::Send),
     /// Run a workflow by hand
     Run(run::Run),
-    /// Events: list, show
+    /// Events: list, show, replay
     #[command(subcommand)]
     Events(activity::EventCommand),
     /// Executions: list, show, follow, cancel, replay
@@ -106,6 +107,8 @@ enum Command {
     /// Dead letters: list, show, replay
     #[command(subcommand)]
     DeadLetters(activity::DeadLetterCommand),
+    /// Limits: what is used of them, and what is left
+    Usage(usage::Usage),
     /// Access keys: create, list, revoke
     #[command(subcommand)]
     AccessKeys(access_keys::AccessKeyCommand),
@@ -210,6 +213,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Run(run) => run::run(run).await,
         Command::Events(command) => activity::events(command).await,
         Command::Executions(command) => activity::executions(command).await,
+        Command::Usage(usage) => usage::run(usage).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::AccessKeys(command) => access_keys::run(command).await,
         Command::DeadLetters(command) => activity::dead_letters(command).await,
@@ -325,6 +329,7 @@ mod tests {
             "executions",
             "dead-letters",
             "access-keys",
+            "usage",
             "migrate",
             "doctor",
             "rebuild",
@@ -345,6 +350,8 @@ mod tests {
             "fastn send order.created --data {} --customer cus_acme",
             "fastn run triage --input {} --customer cus_acme --wait 60",
             "fastn executions show exec_1",
+            "fastn events replay --blocked --customer cus_acme",
+            "fastn usage --by-day --measure events",
             "fastn dead-letters replay --workflow triage --from-failed-step",
             "fastn dead-letters replay --all --limit 1000",
         ] {

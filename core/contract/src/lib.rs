@@ -6,7 +6,9 @@ pub mod activity;
 pub mod command;
 pub mod condition;
 pub mod error;
+pub mod flow;
 pub mod page;
+pub mod quota;
 pub mod resource;
 
 /// Header that carries the access key, e.g. `fsk_test_…`. `Authorization: Bearer` is accepted too.

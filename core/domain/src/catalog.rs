@@ -3,10 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use fastn_contract::quota::{CustomerTier, Plan, QuotaSettings};
 use fastn_contract::resource::{Customer, CustomerStatus, Deployment, EnvConfig, Switch, Workflow, WorkflowVersion};
 use serde::{Deserialize, Serialize};
 
+use crate::flow::{CompiledFlow, Holder};
 use crate::ids::{AccountId, CustomerId, EnvironmentId, TriggerId, WorkflowId};
+use crate::quota::PLAN_UNLIMITED;
 use crate::scope::Scope;
 use crate::time::Timestamp;
 
@@ -39,6 +42,12 @@ pub enum ResourceKind {
     EnvConfig,
     /// An access key, hashed; id = its id.
     AccessKey,
+    /// A plan of quotas; id = its id.
+    Plan,
+    /// A tier of customers; id = its id.
+    CustomerTier,
+    /// Which plan the account has; id = `settings`.
+    QuotaSettings,
 }
 
 impl ResourceKind {
@@ -54,12 +63,15 @@ impl ResourceKind {
             Self::Secret => "secret",
             Self::EnvConfig => "env_config",
             Self::AccessKey => "access_key",
+            Self::Plan => "plan",
+            Self::CustomerTier => "customer_tier",
+            Self::QuotaSettings => "quota_settings",
         }
     }
 
     /// The inverse of [`ResourceKind::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        const ALL: [ResourceKind; 9] = [
+        const ALL: [ResourceKind; 12] = [
             ResourceKind::Account,
             ResourceKind::Customer,
             ResourceKind::Workflow,
@@ -69,6 +81,9 @@ impl ResourceKind {
             ResourceKind::Secret,
             ResourceKind::EnvConfig,
             ResourceKind::AccessKey,
+            ResourceKind::Plan,
+            ResourceKind::CustomerTier,
+            ResourceKind::QuotaSettings,
         ];
         ALL.into_iter().find(|kind| kind.as_str() == text)
     }
@@ -142,6 +157,8 @@ pub struct SealedSecret {
 pub struct WorkflowEntry {
     /// Its settings.
     pub spec: Workflow,
+    /// What holds its executions back, with paths parsed.
+    pub flow: Option<Arc<CompiledFlow>>,
     /// The published versions.
     pub versions: BTreeMap<u32, Arc<WorkflowVersion>>,
     /// The versions that run in named environments.
@@ -172,6 +189,12 @@ pub struct AccountCatalog {
     pub secrets: HashMap<(Option<CustomerId>, String), Arc<Secret>>,
     /// Its configuration values, by environment and key, as JSON text.
     pub env_config: HashMap<(EnvironmentId, String), Arc<str>>,
+    /// Its plans, beside those that are built in.
+    pub plans: HashMap<String, Arc<Plan>>,
+    /// Its tiers of customers.
+    pub tiers: HashMap<String, Arc<CustomerTier>>,
+    /// The plan that it has chosen.
+    pub plan: Option<String>,
 }
 
 impl AccountCatalog {
@@ -284,6 +307,12 @@ impl Catalog {
                 upsert(&mut account.secrets, (row.customer.clone(), name), row, parse::<Secret>)?;
             }
             ResourceKind::EnvConfig => apply_env_config(account, row)?,
+            ResourceKind::Plan => upsert(&mut account.plans, row.id.clone(), row, parse::<Plan>)?,
+            ResourceKind::CustomerTier => upsert(&mut account.tiers, row.id.clone(), row, parse::<CustomerTier>)?,
+            ResourceKind::QuotaSettings => {
+                let settings: QuotaSettings = parse(row)?;
+                account.plan = (!row.deleted && settings.plan != PLAN_UNLIMITED).then_some(settings.plan);
+            }
             ResourceKind::AccessKey => {
                 let key: AccessKey = parse(row)?;
                 if row.deleted {
@@ -331,8 +360,9 @@ fn workflow_entry<'a>(account: &'a mut AccountCatalog, id: &str) -> Result<&'a m
             escalate_on_timeout: false,
             status: Switch::Disabled,
             retry: None,
+            flow: None,
         };
-        Arc::new(WorkflowEntry { spec, versions: BTreeMap::new(), deployments: HashMap::new() })
+        Arc::new(WorkflowEntry { spec, flow: None, versions: BTreeMap::new(), deployments: HashMap::new() })
     });
     Ok(Arc::make_mut(entry))
 }
@@ -342,7 +372,11 @@ fn apply_workflow(account: &mut AccountCatalog, row: &ResourceRow) -> Result<(),
         account.workflows.remove(&WorkflowId::new(&row.id).map_err(|error| error.to_string())?);
         return Ok(());
     }
-    workflow_entry(account, &row.id)?.spec = parse(row)?;
+    let spec: Workflow = parse(row)?;
+    let flow = spec.flow.as_ref().map(|flow| CompiledFlow::compile(flow, Holder::Workflow)).transpose();
+    let flow = flow.map_err(first_message)?.map(Arc::new);
+    let entry = workflow_entry(account, &row.id)?;
+    (entry.spec, entry.flow) = (spec, flow);
     Ok(())
 }
 

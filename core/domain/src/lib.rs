@@ -3,11 +3,13 @@
 pub mod catalog;
 pub mod condition;
 pub mod event;
+pub mod flow;
 pub mod ids;
 pub mod journal;
 mod long;
 pub mod partition;
 pub mod path;
+pub mod quota;
 pub mod residency;
 pub mod retry;
 pub mod route;

@@ -1,6 +1,7 @@
 //! The texts that SQL holds for the enums of the contract: the same as on the wire.
 
 use fastn_contract::activity::{DeadLetterStatus, EventStatus, ExecutionStatus, Origin};
+use fastn_contract::quota::{Measure, QuotaOutcome};
 use fastn_contract::resource::Tier;
 
 /// An enum that SQL holds as text.
@@ -53,6 +54,15 @@ labels!(ExecutionStatus {
     Cancelled = "cancelled",
 });
 labels!(DeadLetterStatus { Pending = "pending", Replayed = "replayed", Expired = "expired" });
+labels!(QuotaOutcome { Blocked = "blocked", Over = "over", Queued = "queued", Shadowed = "shadowed" });
+labels!(Measure {
+    Events = "events",
+    EventsBlocked = "events_blocked",
+    EventsOver = "events_over",
+    Executions = "executions",
+    Steps = "steps",
+    ApiCalls = "api_calls",
+});
 labels!(Tier { Instant = "instant", Standard = "standard", Long = "long" });
 
 #[cfg(test)]
@@ -74,5 +84,7 @@ mod tests {
         check::<ExecutionStatus>();
         check::<DeadLetterStatus>();
         check::<Tier>();
+        check::<QuotaOutcome>();
+        check::<Measure>();
     }
 }

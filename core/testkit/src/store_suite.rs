@@ -4,13 +4,14 @@ mod activity;
 mod isolation;
 mod resources;
 pub mod rows;
+mod usage;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use fastn_store::{Store, StoreError, StoreErrorKind};
 
-pub use rows::{batch, end, event, execution, failure, patch, scope};
+pub use rows::{batch, end, event, execution, failure, patch, scope, used};
 
 /// A store and what must live as long as it, such as its directory.
 pub type Opened = (Arc<dyn Store>, Box<dyn std::any::Any + Send>);
@@ -49,6 +50,9 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         activity::a_refused_batch_changes_nothing,
         activity::pruning_spares_the_living_and_their_input,
         activity::reset_empties_activity_and_positions,
+        usage::batches_and_requests_add_up,
+        usage::a_refused_event_reads_back,
+        usage::what_is_waited_for_is_told,
     );
     let (store, _guard) = open().await;
     isolation::no_method_crosses_a_boundary(store).await;

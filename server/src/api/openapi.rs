@@ -25,6 +25,7 @@ const ID_PATTERN: &str = "^[A-Za-z0-9_.:@-]{1,128}$";
         (name = "Dead letters", description = "Executions that failed for good."),
         (name = "Workflows", description = "Settings, versions, deployments, runs."),
         (name = "Triggers", description = "What starts workflows."),
+        (name = "Quotas", description = "Plans, tiers, limits, and what is used of them."),
         (name = "Customers", description = "The account's customers."),
         (name = "Secrets", description = "Written, never read back."),
         (name = "Environment configuration", description = "Values that workflows read."),
@@ -115,11 +116,24 @@ fn mend_schemas(schemas: &mut Map<String, Value>) {
             property[name] = value.clone();
         }
     };
-    for schema in ["Customer", "Workflow", "Trigger"] {
+    for schema in ["Customer", "Workflow", "Trigger", "Plan", "CustomerTier"] {
         limit(schema, "id", json!({"pattern": ID_PATTERN}));
     }
     for field in ["concurrency", "weight"] {
         limit("Customer", field, json!({"minimum": 1, "maximum": 10_000}));
+    }
+    limit("CustomerTier", "weight", json!({"minimum": 1, "maximum": 10_000}));
+    limit("Limit", "limit", json!({"minimum": 0, "maximum": 1_u64 << 53}));
+    for (schema, field, most) in [
+        ("Concurrency", "limit", 1_000_000),
+        ("Rate", "limit", 1_000_000),
+        ("Rate", "periodMs", 86_400_000),
+        ("Debounce", "periodMs", 86_400_000),
+        ("Debounce", "maxWaitMs", 86_400_000),
+        ("BatchWindow", "maxSize", 1_000),
+        ("BatchWindow", "maxWaitMs", 86_400_000),
+    ] {
+        limit(schema, field, json!({"minimum": 1, "maximum": most}));
     }
     limit("Trigger", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
     limit("Trigger", "routes", json!({"minItems": 1, "maxItems": 64}));
@@ -148,6 +162,7 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
             ErrorCode::AuthInvalid,
             ErrorCode::Forbidden,
             ErrorCode::RateLimited,
+            ErrorCode::QuotaExceeded,
         ]);
         codes.push(if webhook { ErrorCode::WebhookAuthFailed } else { ErrorCode::AuthExpired });
         codes.extend([ErrorCode::DbError, ErrorCode::WrongRegion]);

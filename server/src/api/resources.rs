@@ -169,5 +169,8 @@ pub(crate) fn name_of(kind: ResourceKind) -> &'static str {
         ResourceKind::Secret => "secret",
         ResourceKind::EnvConfig => "configuration value",
         ResourceKind::AccessKey => "access key",
+        ResourceKind::Plan => "plan",
+        ResourceKind::CustomerTier => "customer tier",
+        ResourceKind::QuotaSettings => "quota settings",
     }
 }

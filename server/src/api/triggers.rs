@@ -61,13 +61,16 @@ pub(crate) async fn put(
     resources::same_id("id", &id, &trigger.id)?;
     let compiled = compile_trigger(trigger.clone()).map_err(ApiError::fields)?;
     caller.may_configure_for(compiled.customer.as_ref())?;
-    if let Some(row) = api.store.resource(&caller.reach(), KIND, &id).await? {
+    let before = api.store.resource(&caller.reach(), KIND, &id).await?;
+    if let Some(row) = &before {
         caller.may_configure_for(row.customer.as_ref())?;
     }
+    let known = before.is_some_and(|row| row.customer == compiled.customer);
     let owner = api.catalog.current().trigger_owner(&own).cloned();
     if owner.is_some_and(|owner| owner != caller.account) {
         return Err(ApiError::new(ErrorCode::Conflict, format!("the trigger id {id:?} is taken; choose another")));
     }
+    let _one_at_a_time = api.may_create_trigger(&caller.account, compiled.customer.as_ref(), known).await?;
     let write = resources::writing(KIND, compiled.customer, &id, &trigger, expect)?;
     resources::put::<Trigger>(&api, &caller, write).await
 }

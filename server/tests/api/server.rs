@@ -172,6 +172,8 @@ pub(crate) fn sample(path: &str) -> (String, Option<Value>) {
         "/v1/triggers/{id}" => json!({"id": "x", "source": {"type": "webhook"}, "routes": [{"workflow": "w"}]}),
         "/v1/secrets/{name}" => json!({"name": "NAME", "value": "v"}),
         "/v1/env-configs/{environment}/{key}" => json!({"environment": "test", "key": "k", "value": 1}),
+        "/v1/plans/{id}" | "/v1/customer-tiers/{id}" => json!({"id": "x"}),
+        "/v1/quota-settings" => json!({"plan": "unlimited"}),
         "/v1/executions/{id}/decisions" => json!({"step": "approval", "approved": true}),
         _ => json!({}),
     };

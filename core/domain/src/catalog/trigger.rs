@@ -1,10 +1,11 @@
 //! A trigger checked once, with its paths parsed and its filters compiled.
 
 use fastn_contract::error::FieldError;
-use fastn_contract::resource::{Route, Trigger, TriggerSource, Verification};
+use fastn_contract::resource::{ExecutionMode, Route, Trigger, TriggerSource, Verification};
 
 use crate::condition::Matcher;
 use crate::event::Header;
+use crate::flow::{CompiledFlow, Holder};
 use crate::ids::{CustomerId, EnvironmentId, TriggerId, WorkflowId};
 use crate::path::Path;
 use crate::retry::ATTEMPTS;
@@ -27,6 +28,8 @@ pub struct CompiledTrigger {
     pub deduplication_key: Option<Path>,
     /// Path of the key that orders sequential executions.
     pub sequence_key: Option<Path>,
+    /// What holds its executions back, with paths parsed.
+    pub flow: Option<CompiledFlow>,
     /// Its routes, in order.
     pub routes: Vec<CompiledRoute>,
 }
@@ -79,6 +82,17 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
     };
     let deduplication_key = path("deduplicationKey", &spec.deduplication_key);
     let sequence_key = path("sequenceKey", &spec.sequence_key);
+    let flow = match spec.flow.as_ref().map(|flow| CompiledFlow::compile(flow, Holder::Trigger)) {
+        Some(Ok(flow)) => Some(flow),
+        Some(Err(wrong)) => {
+            wrong.into_iter().for_each(|error| complain(&error.path, error.message));
+            None
+        }
+        None => None,
+    };
+    if spec.mode == ExecutionMode::Sequential && flow.as_ref().is_some_and(|flow| flow.batch.is_some()) {
+        complain("flow.batch", "a sequential trigger has no batches: choose one of the two".to_owned());
+    }
     check_source(&spec.source, &mut complain);
     if spec.routes.is_empty() || spec.routes.len() > ROUTES_MAX {
         complain("routes", format!("a trigger has 1 to {ROUTES_MAX} routes"));
@@ -88,7 +102,7 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
 
     match id {
         Some(id) if errors.is_empty() => {
-            Ok(CompiledTrigger { id, customer, spec, deduplication_key, sequence_key, routes })
+            Ok(CompiledTrigger { id, customer, spec, deduplication_key, sequence_key, flow, routes })
         }
         _ => Err(errors),
     }

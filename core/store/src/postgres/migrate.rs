@@ -89,6 +89,10 @@ pub async fn migrate(owner_url: &str, options: &MigrateOptions) -> StoreResult<M
         .execute(&mut owner)
         .await
         .map_err(failed)?;
+    sqlx::query!("SELECT grant_usage_rights($1, $2) AS done", options.application_role, options.projector_role)
+        .execute(&mut owner)
+        .await
+        .map_err(failed)?;
     make_days(&mut owner).await.map_err(failed)?;
     owner.close().await.map_err(failed)?;
     Ok(Migrated { from: before.schema, to: newest_known() })

@@ -331,14 +331,14 @@ fn status(style: Style, status: ExecutionStatus) -> String {
     }
 }
 
-/// An execution for people: head, steps, result.
-pub(super) /// Why it failed, or what it waits for.
+/// Why it failed, or what it waits for.
 fn why(row: &ExecutionView) -> String {
     let error = row.error.as_ref().map(|error| error.message.clone());
     error.or_else(|| row.waiting_on.as_ref().map(|waiting| waiting.text.clone())).unwrap_or_default()
 }
 
-fn tree(style: Style, view: &ExecutionView) -> anyhow::Result<()> {
+/// An execution for people: head, steps, result.
+pub(super) fn tree(style: Style, view: &ExecutionView) -> anyhow::Result<()> {
     let took = view.duration_ms.map_or_else(|| "still going".to_owned(), |ms| format!("{ms} ms"));
     print::line(format_args!(
         "{}  {}@{}  {}  {took}",

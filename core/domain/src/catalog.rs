@@ -1,20 +1,26 @@
 //! The configuration as every node keeps it in memory: an immutable snapshot at one revision.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use fastn_contract::quota::{CustomerTier, Plan, QuotaSettings};
-use fastn_contract::resource::{Customer, CustomerStatus, Deployment, EnvConfig, Switch, Workflow, WorkflowVersion};
+use fastn_contract::resource::{
+    App, Customer, CustomerStatus, Deployment, EnvConfig, Switch, Workflow, WorkflowVersion,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::flow::{CompiledFlow, Holder};
-use crate::ids::{AccountId, CustomerId, EnvironmentId, TriggerId, WorkflowId};
+use crate::ids::{AccountId, AppId, CustomerId, EndpointId, EnvironmentId, TriggerId, WorkflowId};
 use crate::quota::PLAN_UNLIMITED;
+use crate::schedule::ScheduleState;
 use crate::scope::Scope;
 use crate::time::Timestamp;
 
+mod app;
 mod trigger;
+mod verification;
 
+pub use app::{APP_EVENT_UNNAMED, APP_SOURCE_PREFIX, CompiledApp, Routing, app_of_source, app_source, compile_app};
 pub use trigger::{CompiledRoute, CompiledTrigger, compile_trigger};
 
 /// The virtual environment that always runs the latest published version.
@@ -42,6 +48,12 @@ pub enum ResourceKind {
     EnvConfig,
     /// An access key, hashed; id = its id.
     AccessKey,
+    /// What the platform remembers of a schedule; id = its trigger's.
+    ScheduleState,
+    /// A connector app's webhook; id = its id.
+    App,
+    /// Whether a connector app knows of a trigger; id = the trigger's. The catalog does not hold it.
+    Subscription,
     /// A plan of quotas; id = its id.
     Plan,
     /// A tier of customers; id = its id.
@@ -63,6 +75,9 @@ impl ResourceKind {
             Self::Secret => "secret",
             Self::EnvConfig => "env_config",
             Self::AccessKey => "access_key",
+            Self::ScheduleState => "schedule_state",
+            Self::App => "app",
+            Self::Subscription => "subscription",
             Self::Plan => "plan",
             Self::CustomerTier => "customer_tier",
             Self::QuotaSettings => "quota_settings",
@@ -71,7 +86,7 @@ impl ResourceKind {
 
     /// The inverse of [`ResourceKind::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        const ALL: [ResourceKind; 12] = [
+        const ALL: [ResourceKind; 15] = [
             ResourceKind::Account,
             ResourceKind::Customer,
             ResourceKind::Workflow,
@@ -81,6 +96,9 @@ impl ResourceKind {
             ResourceKind::Secret,
             ResourceKind::EnvConfig,
             ResourceKind::AccessKey,
+            ResourceKind::ScheduleState,
+            ResourceKind::App,
+            ResourceKind::Subscription,
             ResourceKind::Plan,
             ResourceKind::CustomerTier,
             ResourceKind::QuotaSettings,
@@ -140,6 +158,9 @@ pub struct Secret {
     pub name: String,
     /// Sealed values by version. An execution that saw version 1 sees it again on replay.
     pub versions: BTreeMap<u32, SealedSecret>,
+    /// Whether a provider handed it over in a handshake, and nobody has written it since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub captured: bool,
 }
 
 /// A value encrypted with the customer's or account's data key.
@@ -185,8 +206,14 @@ pub struct AccountCatalog {
     pub workflows: HashMap<WorkflowId, Arc<WorkflowEntry>>,
     /// Its triggers.
     pub triggers: HashMap<TriggerId, Arc<CompiledTrigger>>,
+    /// What is remembered of its schedules.
+    pub schedules: HashMap<TriggerId, Arc<ScheduleState>>,
     /// Its secrets, by customer (none: the account's own) and name.
     pub secrets: HashMap<(Option<CustomerId>, String), Arc<Secret>>,
+    /// Its connector apps.
+    pub apps: HashMap<AppId, Arc<CompiledApp>>,
+    /// Its app-event triggers, by app and by account at the app.
+    app_triggers: HashMap<AppId, HashMap<Option<String>, BTreeSet<TriggerId>>>,
     /// Its configuration values, by environment and key, as JSON text.
     pub env_config: HashMap<(EnvironmentId, String), Arc<str>>,
     /// Its plans, beside those that are built in.
@@ -202,6 +229,46 @@ impl AccountCatalog {
     pub fn secret(&self, customer: &CustomerId, name: &str) -> Option<&Arc<Secret>> {
         let own = self.secrets.get(&(Some(customer.clone()), name.to_owned()));
         own.or_else(|| self.secrets.get(&(None, name.to_owned())))
+    }
+}
+
+impl AccountCatalog {
+    /// The triggers of an app that are on and listen to events of this type, in the order of their ids: those of one
+    /// account at the app, or of all where the app does not say whose its events are.
+    pub fn app_triggers(&self, app: &AppId, account: Option<&str>, kind: &str) -> Vec<&Arc<CompiledTrigger>> {
+        let Some(by_account) = self.app_triggers.get(app) else { return Vec::new() };
+        let ids: BTreeSet<&TriggerId> = match account {
+            Some(account) => by_account.get(&Some(account.to_owned())).into_iter().flatten().collect(),
+            None => by_account.values().flatten().collect(),
+        };
+        ids.into_iter().filter_map(|id| self.triggers.get(id)).filter(|trigger| trigger.hears(kind)).collect()
+    }
+
+    /// Whether an app-event trigger names the app, on or off.
+    pub fn app_is_used(&self, app: &AppId) -> bool {
+        self.app_triggers.contains_key(app)
+    }
+
+    fn forget_app_trigger(&mut self, id: &TriggerId) {
+        let Some((app, account)) = self.triggers.get(id).and_then(|trigger| trigger.app_account()) else { return };
+        let Some((app, account)) = AppId::new(app).ok().map(|app| (app, account.map(str::to_owned))) else { return };
+        let Some(by_account) = self.app_triggers.get_mut(&app) else { return };
+        if let Some(ids) = by_account.get_mut(&account) {
+            ids.remove(id);
+            if ids.is_empty() {
+                by_account.remove(&account);
+            }
+        }
+        if by_account.is_empty() {
+            self.app_triggers.remove(&app);
+        }
+    }
+
+    fn index_app_trigger(&mut self, id: &TriggerId) {
+        let Some((app, account)) = self.triggers.get(id).and_then(|trigger| trigger.app_account()) else { return };
+        let Ok(app) = AppId::new(app) else { return };
+        let account = account.map(str::to_owned);
+        self.app_triggers.entry(app).or_default().entry(account).or_default().insert(id.clone());
     }
 }
 
@@ -227,6 +294,7 @@ pub struct Catalog {
     accounts: HashMap<AccountId, Arc<AccountCatalog>>,
     webhooks: HashMap<TriggerId, AccountId>,
     keys: HashMap<String, (AccountId, Arc<AccessKey>)>,
+    endpoints: HashMap<EndpointId, (AccountId, AppId)>,
 }
 
 impl Catalog {
@@ -265,6 +333,12 @@ impl Catalog {
         self.webhooks.get(trigger)
     }
 
+    /// The app that a public URL names.
+    pub fn app_at(&self, endpoint: &EndpointId) -> Option<(&AccountId, &Arc<CompiledApp>)> {
+        let (account, app) = self.endpoints.get(endpoint)?;
+        Some((account, self.accounts.get(account)?.apps.get(app)?))
+    }
+
     /// The access key with this SHA-256, in hex.
     pub fn access_key(&self, hash: &str) -> Option<&(AccountId, Arc<AccessKey>)> {
         self.keys.get(hash)
@@ -300,13 +374,41 @@ impl Catalog {
                 if row.deleted {
                     self.webhooks.remove(&id);
                 }
-                upsert(&mut account.triggers, id, row, |row| compile_trigger(parse(row)?).map_err(first_message))?;
+                account.forget_app_trigger(&id);
+                let compile = |row: &ResourceRow| {
+                    let trigger = compile_trigger(parse(row)?).map_err(first_message)?;
+                    Ok(CompiledTrigger { created: row.created, changed: row.updated, ..trigger })
+                };
+                let applied = upsert(&mut account.triggers, id.clone(), row, compile);
+                // One that cannot be used leaves the older one in force.
+                account.index_app_trigger(&id);
+                applied?;
+            }
+            ResourceKind::ScheduleState => {
+                let id = TriggerId::new(&row.id).map_err(|error| error.to_string())?;
+                upsert(&mut account.schedules, id, row, parse::<ScheduleState>)?;
             }
             ResourceKind::Secret => {
                 let name = row.id.rsplit('/').next().unwrap_or(&row.id).to_owned();
                 upsert(&mut account.secrets, (row.customer.clone(), name), row, parse::<Secret>)?;
             }
             ResourceKind::EnvConfig => apply_env_config(account, row)?,
+            ResourceKind::App => {
+                let id = AppId::new(&row.id).map_err(|error| error.to_string())?;
+                let spec: App = parse(row)?;
+                let endpoint = spec.endpoint.as_deref().map(EndpointId::new).transpose();
+                if let Some(endpoint) = endpoint.map_err(|error| error.to_string())? {
+                    let owner = self.endpoints.entry(endpoint).or_insert_with(|| (row.account.clone(), id.clone()));
+                    if *owner != (row.account.clone(), id.clone()) {
+                        return Err("another app has this endpoint".to_owned());
+                    }
+                }
+                if row.deleted {
+                    self.endpoints.retain(|_, owner| *owner != (row.account.clone(), id.clone()));
+                }
+                upsert(&mut account.apps, id, row, |_| compile_app(spec).map_err(first_message))?;
+            }
+            ResourceKind::Subscription => {}
             ResourceKind::Plan => upsert(&mut account.plans, row.id.clone(), row, parse::<Plan>)?,
             ResourceKind::CustomerTier => upsert(&mut account.tiers, row.id.clone(), row, parse::<CustomerTier>)?,
             ResourceKind::QuotaSettings => {

@@ -13,6 +13,9 @@ use crate::time::Timestamp;
 /// The type of an event that carries a [`Command`].
 pub const COMMAND_TYPE: &str = "fastn.command";
 
+/// Types that start so are the system's own.
+pub const TYPE_PREFIX_RESERVED: &str = "fastn.";
+
 /// Largest payload of one event, after decompression.
 pub const EVENT_DATA_BYTES_MAX: usize = 1024 * 1024;
 

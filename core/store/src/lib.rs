@@ -29,7 +29,7 @@ pub use projection::{
 };
 pub use seam::{
     ApiCalls, EventFilter, ExecutionFilter, Expect, Outcome, PageRequest, RememberedAnswer, ReplaySource,
-    ResourceWrite, Store, StoreError, StoreErrorKind, StoreResult, StoredEvent, UsageFilter,
+    ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult, StoredEvent, UsageFilter,
 };
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use vault::{MasterKey, SecretText, Vault, VaultError};

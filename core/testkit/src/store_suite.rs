@@ -4,6 +4,7 @@ mod activity;
 mod isolation;
 mod resources;
 pub mod rows;
+mod schedules;
 mod usage;
 
 use std::future::Future;
@@ -50,6 +51,9 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         activity::a_refused_batch_changes_nothing,
         activity::pruning_spares_the_living_and_their_input,
         activity::reset_empties_activity_and_positions,
+        schedules::a_mark_only_rises,
+        schedules::failures_in_a_row_are_counted,
+        schedules::known_events_are_told,
         usage::batches_and_requests_add_up,
         usage::a_refused_event_reads_back,
         usage::what_is_waited_for_is_told,

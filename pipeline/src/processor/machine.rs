@@ -39,6 +39,7 @@ mod finish;
 mod flow;
 mod load;
 mod ops;
+mod overlap;
 mod queue;
 mod quota;
 mod records;
@@ -324,6 +325,7 @@ pub struct Machine {
     queue: FairQueue,
     sequences: Sequences,
     flow: FlowState,
+    overlaps: overlap::Overlaps,
     timers: Timers,
     waiters: waits::Waiters,
     dedup: Dedup,

@@ -1,5 +1,6 @@
-//! The configuration of a run: three customers, a workflow for each script, a parallel and a sequential trigger. Half of the
-//! runs have quotas, and a trigger for each kind of flow control.
+//! The configuration of a run: three customers, a workflow for each script, a parallel and a sequential trigger, a schedule
+//! for each policy of overlap, and for each customer a trigger that listens to its account at an app. Half of the runs have quotas, and a
+//! trigger for each kind of flow control.
 
 use fastn_contract::resource::WorkflowVersion;
 use fastn_domain::Timestamp;
@@ -14,11 +15,12 @@ pub(crate) const RATE_LIMIT: u64 = 2;
 const RATE_MS: u64 = 50;
 
 /// The triggers with flow control, by the path `w`.
-pub(crate) const FLOWS: [&str; 7] = ["skip", "cancel", "lined", "narrow", "rated", "debounced", "batched"];
+pub(crate) const FLOWS: [&str; 7] = ["flow_skip", "flow_cancel", "lined", "narrow", "rated", "debounced", "batched"];
 
 fn flow_of(trigger: &str) -> Value {
     match trigger {
-        "skip" | "cancel" => json!({"singleton": {"mode": trigger, "key": "w"}}),
+        "flow_skip" => json!({"singleton": {"mode": "skip", "key": "w"}}),
+        "flow_cancel" => json!({"singleton": {"mode": "cancel", "key": "w"}}),
         "lined" => json!({"singleton": {"mode": "queue", "key": "w"}, "priority": "P1"}),
         "narrow" => json!({"concurrency": {"limit": 2}}),
         "rated" => json!({"rate": {"limit": RATE_LIMIT, "periodMs": RATE_MS, "key": "w"}}),
@@ -59,6 +61,19 @@ pub(crate) fn catalog(workflows: usize, limited: bool) -> Catalog {
             .collect();
         let body = json!({"id": id, "source": {"type": "webhook"}, "mode": mode, "routes": routes, "flow": flow});
         rows.push(row(ResourceKind::Trigger, id, &body));
+    }
+    for overlap in ["skip", "queue", "cancel_older"] {
+        let source = json!({"type": "schedule", "timezone": "UTC", "when": {"mode": "daily", "at": "09:00"},
+            "overlap": overlap});
+        let body = json!({"id": overlap, "source": source, "routes": [{"workflow": "w0"}]});
+        rows.push(row(ResourceKind::Trigger, overlap, &body));
+    }
+    rows.push(row(ResourceKind::App, "app", &json!({"id": "app", "mappedTo": "a", "events": [{"id": "made"}]})));
+    for customer in ["c1", "c2", "c3"] {
+        let source = json!({"type": "appEvent", "app": "app", "event": "made", "accountId": "shared"});
+        let id = format!("app-{customer}");
+        let body = json!({"id": id, "customer": customer, "source": source, "routes": [{"workflow": "w0"}]});
+        rows.push(row(ResourceKind::Trigger, &id, &body));
     }
     let (catalog, errors) = Catalog::default().with(&rows);
     assert!(errors.is_empty(), "{errors:?}");

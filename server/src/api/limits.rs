@@ -320,10 +320,7 @@ fn one_more(limit: &Effective, count: usize, whose: &str) -> ApiResult<()> {
     if limit.mode != Enforcement::Hard {
         return Ok(());
     }
-    let detail = format!(
-        "{whose} has {count} of {} {}; delete one, or raise the limit",
-        limit.limit,
-        limit.dimension.words()
-    );
+    let detail =
+        format!("{whose} has {count} of {} {}; delete one, or raise the limit", limit.limit, limit.dimension.words());
     Err(ApiError::new(ErrorCode::QuotaExceeded, detail))
 }

@@ -26,6 +26,8 @@ const ID_PATTERN: &str = "^[A-Za-z0-9_.:@-]{1,128}$";
         (name = "Workflows", description = "Settings, versions, deployments, runs."),
         (name = "Triggers", description = "What starts workflows."),
         (name = "Quotas", description = "Plans, tiers, limits, and what is used of them."),
+        (name = "Schedules", description = "Triggers that fire by the clock: how they stand, run, backfill, pause, resume."),
+        (name = "Apps", description = "Connector apps, whose events come to one shared URL."),
         (name = "Customers", description = "The account's customers."),
         (name = "Secrets", description = "Written, never read back."),
         (name = "Environment configuration", description = "Values that workflows read."),
@@ -116,7 +118,7 @@ fn mend_schemas(schemas: &mut Map<String, Value>) {
             property[name] = value.clone();
         }
     };
-    for schema in ["Customer", "Workflow", "Trigger", "Plan", "CustomerTier"] {
+    for schema in ["Customer", "Workflow", "Trigger", "App", "Plan", "CustomerTier"] {
         limit(schema, "id", json!({"pattern": ID_PATTERN}));
     }
     for field in ["concurrency", "weight"] {
@@ -136,7 +138,17 @@ fn mend_schemas(schemas: &mut Map<String, Value>) {
         limit(schema, field, json!({"minimum": 1, "maximum": most}));
     }
     limit("Trigger", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
+    limit("App", "endpoint", json!({"readOnly": true}));
+    limit("App", "events", json!({"minItems": 1, "maxItems": 1_000}));
     limit("Trigger", "routes", json!({"minItems": 1, "maxItems": 64}));
+    limit("Schedule", "jitterSeconds", json!({"maximum": 3_600}));
+    limit("Schedule", "delayMinutes", json!({"maximum": 1_440}));
+    limit("AutoDisable", "failures", json!({"maximum": 1_000}));
+    limit("AutoDisable", "cooldownMinutes", json!({"maximum": 43_200}));
+    limit("ChangeStatus", "reason", json!({"maxLength": 500}));
+    for field in ["from", "to"] {
+        limit("BackfillSchedule", field, json!({"format": "date-time"}));
+    }
     limit("RetryPolicy", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
     limit("RetryPolicy", "backoffCoefficient", json!({"minimum": 1, "maximum": 100}));
     limit("RetryPolicy", "initialInterval", json!({"maximum": 86_400_000}));
@@ -154,7 +166,7 @@ fn mend_schemas(schemas: &mut Map<String, Value>) {
 fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     let protected = path.starts_with("/v1/");
     let writes = matches!(method, "post" | "put" | "delete");
-    let webhook = path.starts_with("/v1/webhooks/");
+    let webhook = path.starts_with("/v1/webhooks/") || path == "/v1/apps/{endpoint}/events";
     let mut codes = vec![ErrorCode::InternalError, ErrorCode::ServiceUnavailable];
     if protected {
         codes.extend([
@@ -173,7 +185,7 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     } else {
         operation["security"] = json!([]);
     }
-    if path.contains('{') || path.ends_with("/replay") || path == "/v1/events" {
+    if path == "/v1/app-events" || path.contains('{') || path.ends_with("/replay") || path == "/v1/events" {
         codes.push(ErrorCode::NotFound);
     }
     if protected && writes {

@@ -36,7 +36,10 @@ pub(crate) fn check(quotas: &Quotas, errors: &mut Vec<FieldError>) {
         }
         if let Some(mode) = limit.mode.filter(|mode| !dimension.modes().contains(mode)) {
             let modes: Vec<&str> = dimension.modes().iter().map(|mode| mode.as_str()).collect();
-            complain("mode", format!("{} is enforced by {}, not by {}", dimension.words(), modes.join(", "), mode.as_str()));
+            complain(
+                "mode",
+                format!("{} is enforced by {}, not by {}", dimension.words(), modes.join(", "), mode.as_str()),
+            );
         }
     }
 }
@@ -206,7 +209,8 @@ pub(crate) async fn put_settings(
     caller.may_configure()?;
     let catalog = api.catalog.current();
     let built_in = fastn_domain::quota::built_in_plan(&settings.plan).is_some();
-    let known = built_in || catalog.account(&caller.account).is_some_and(|one| one.plan_named(&settings.plan).is_some());
+    let known =
+        built_in || catalog.account(&caller.account).is_some_and(|one| one.plan_named(&settings.plan).is_some());
     if !known {
         return Err(ApiError::invalid("plan", format!("there is no plan {:?}; create it first", settings.plan)));
     }

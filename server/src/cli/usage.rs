@@ -45,7 +45,8 @@ fn head(current: &CurrentUsage) -> String {
 }
 
 fn cells(quota: &QuotaView) -> Vec<String> {
-    let number = |number: Option<u64>, absent: &str| number.map_or_else(|| absent.to_owned(), |number| number.to_string());
+    let number =
+        |number: Option<u64>, absent: &str| number.map_or_else(|| absent.to_owned(), |number| number.to_string());
     vec![
         quota.dimension.words().to_owned(),
         number(quota.limit, "no limit"),

@@ -93,6 +93,10 @@ pub async fn migrate(owner_url: &str, options: &MigrateOptions) -> StoreResult<M
         .execute(&mut owner)
         .await
         .map_err(failed)?;
+    sqlx::query!("SELECT grant_marks($1) AS done", options.application_role)
+        .execute(&mut owner)
+        .await
+        .map_err(failed)?;
     make_days(&mut owner).await.map_err(failed)?;
     owner.close().await.map_err(failed)?;
     Ok(Migrated { from: before.schema, to: newest_known() })

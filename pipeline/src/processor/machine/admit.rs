@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fastn_contract::activity::{EventStatus, Origin};
 use fastn_contract::quota::QuotaOutcome;
 use fastn_contract::resource::{ExecutionMode, Switch};
-use fastn_domain::catalog::{AccountCatalog, CompiledRoute, CompiledTrigger};
+use fastn_domain::catalog::{AccountCatalog, CompiledRoute, CompiledTrigger, app_of_source};
 use fastn_domain::condition::Subject;
 use fastn_domain::event::{COMMAND_TYPE, EventRecord};
 use fastn_domain::ids::{EnvironmentId, ExecutionId, WorkflowId};
@@ -105,6 +105,9 @@ impl Machine {
             if logged.offset < self.events_next {
                 continue;
             }
+            if logged.event.as_ref().is_some_and(|event| self.overlap_waits_for(event, &begun.executions)) {
+                self.commit_admitted(std::mem::take(&mut batch), std::mem::take(&mut begun));
+            }
             self.events_next = logged.offset + 1;
             self.log_time = self.log_time.max(logged.timestamp);
             self.dedup.expire(logged.timestamp, self.limits.dedup_window, self.limits.dedup_hashes_max);
@@ -185,6 +188,7 @@ impl Machine {
             Some(sequence) => self.sequences.join(sequence, id),
             None => true,
         };
+        self.overlap_begins(&execution);
         if let Some(flow) = execution.flow.clone() {
             execution.phase = Phase::Behind;
             self.executions.insert(id, Box::new(execution));
@@ -218,6 +222,7 @@ impl Machine {
             return Verdict::blocked(charge);
         }
         let mut verdict = self.route(event, logged.timestamp, charge.hold.as_ref());
+        self.overlap_settles(event, &mut verdict);
         if verdict.status != EventStatus::Duplicate {
             self.count(event, &charge.counts);
             verdict.counted.extend(charge.counts);
@@ -253,14 +258,11 @@ impl Machine {
                 }
             }
             None => {
-                let mut listening: Vec<&Arc<CompiledTrigger>> = account
-                    .triggers
-                    .values()
-                    .filter(|trigger| trigger.listens_to(&event.kind))
-                    .filter(|trigger| {
-                        trigger.customer.as_ref().is_none_or(|customer| *customer == event.scope.customer)
-                    })
-                    .collect();
+                let mut listening: Vec<&Arc<CompiledTrigger>> = match app_of_source(&event.source) {
+                    Some(app) => account.app_triggers(&app, event.subject.as_deref(), &event.kind),
+                    None => account.triggers.values().filter(|trigger| trigger.listens_to(&event.kind)).collect(),
+                };
+                listening.retain(|trigger| trigger.serves(&event.scope.customer));
                 listening.sort_by(|a, b| a.id.cmp(&b.id));
                 for trigger in listening {
                     self.try_trigger(&account, trigger, &coming, &mut found);

@@ -23,9 +23,10 @@ use crate::app::{AppEvents, AppOutcome};
 use crate::append::{append_events, append_problem};
 use crate::body::Received;
 use crate::budget::Budget;
+use crate::limiter::Limiter;
 use crate::observe::{self, Route};
 use crate::problem::ProblemResponse;
-use crate::{app, app_send, events, webhook};
+use crate::{app, app_send, events, limits, webhook};
 
 /// A sealed secret and the place that its seal is bound to.
 #[derive(Clone, Copy, Debug)]
@@ -115,6 +116,7 @@ pub struct Ingest {
 pub(crate) struct Edge {
     pub(crate) parts: Ingest,
     pub(crate) budget: Budget,
+    pub(crate) limiter: Limiter,
 }
 
 impl Edge {
@@ -151,7 +153,7 @@ pub fn router(ingest: Ingest) -> Router {
         .route("/v1/events", post(post_events))
         .route("/v1/apps/{endpoint}/events", post(post_app).get(get_app))
         .route("/v1/app-events", post(post_app_events))
-        .with_state(Arc::new(Edge { parts: ingest, budget }))
+        .with_state(Arc::new(Edge { parts: ingest, budget, limiter: Limiter::default() }))
 }
 
 async fn post_webhook(
@@ -282,6 +284,13 @@ async fn post_events(State(edge): State<Arc<Edge>>, request: Request) -> Respons
 
 /// Answers 202 once the events are durable, and a problem for everything else.
 async fn answer(edge: &Edge, route: Route, started: Instant, taken: Result<Taken, Problem>) -> Response {
+    if let Ok(taken) = &taken
+        && let Some((problem, told)) = limits::refusal(edge, taken)
+    {
+        observe::refused(route, &problem, started.elapsed());
+        let response = ProblemResponse(problem).into_response();
+        return limits::tell(response, told.as_slice(), edge.parts.clock.now());
+    }
     let stored = match taken {
         Ok(taken) => store(edge, &taken).await.map(|()| taken),
         Err(problem) => Err(problem),

@@ -21,6 +21,8 @@ mod handshake;
 mod hex;
 mod json;
 mod kept_headers;
+pub mod limiter;
+pub mod limits;
 mod observe;
 mod payload;
 mod plain;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastn_contract::error::{ErrorCode, Problem};
+use fastn_contract::quota::{Dimension, Enforcement};
 use fastn_log::{LogError, LogErrorKind};
 use metrics::{counter, gauge, histogram};
 
@@ -77,8 +78,14 @@ const fn outcome(code: ErrorCode) -> &'static str {
         ErrorCode::UnsupportedMediaType => "unsupported",
         ErrorCode::ServiceUnavailable => "unavailable",
         ErrorCode::ValidationError => "invalid",
+        ErrorCode::RateLimited | ErrorCode::QuotaExceeded => "limited",
         _ => "failed",
     }
+}
+
+/// An event was beyond a limit.
+pub(crate) fn quota_passed(dimension: Dimension, mode: Enforcement) {
+    counter!("fastn_quota_passed_total", "dimension" => dimension.as_str(), "mode" => mode.as_str()).increment(1);
 }
 
 /// A webhook's sender did not prove itself. An attacker can make many of these, so the log line is for debugging only.

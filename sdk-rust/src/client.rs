@@ -12,6 +12,7 @@ use fastn_contract::command::{
 };
 use fastn_contract::page::Page;
 use fastn_contract::poll::{PollView, PollsAsked};
+use fastn_contract::quota::{CurrentUsage, CustomerTier, Plan, QuotaSettings, UsageRow};
 use fastn_contract::resource::{
     App, CapturedToken, Customer, Deployment, EnvConfig, SecretView, SecretWrite, Stored, SubscriptionView, Trigger,
     VersionView, Workflow,
@@ -210,6 +211,46 @@ impl Fastn {
     /// Customers of the account.
     pub fn customers(&self) -> Pager<Stored<Customer>> {
         self.list(&["v1", "customers"])
+    }
+
+    /// Plans that are configured; `free` and `unlimited` are built in.
+    pub fn plans(&self) -> Pager<Stored<Plan>> {
+        self.list(&["v1", "plans"])
+    }
+
+    /// Creates or changes a plan.
+    pub async fn put_plan(&self, plan: &Plan) -> Result<Stored<Plan>, Error> {
+        self.put(&["v1", "plans", &plan.id], plan).await
+    }
+
+    /// Tiers of customers.
+    pub fn customer_tiers(&self) -> Pager<Stored<CustomerTier>> {
+        self.list(&["v1", "customer-tiers"])
+    }
+
+    /// Creates or changes a tier of customers.
+    pub async fn put_customer_tier(&self, tier: &CustomerTier) -> Result<Stored<CustomerTier>, Error> {
+        self.put(&["v1", "customer-tiers", &tier.id], tier).await
+    }
+
+    /// Chooses the account's plan.
+    pub async fn put_quota_settings(&self, settings: &QuotaSettings) -> Result<Stored<QuotaSettings>, Error> {
+        self.put(&["v1", "quota-settings"], settings).await
+    }
+
+    /// What was used, by customer, day and measure, the newest day first. Filters: `measure`, `since`, `until`.
+    pub fn usage(&self) -> Pager<UsageRow> {
+        self.list(&["v1", "usage"])
+    }
+
+    /// Every limit of the customer, or of the account, and what is left of it.
+    pub async fn current_usage(&self) -> Result<CurrentUsage, Error> {
+        self.get(&["v1", "usage", "current"]).await
+    }
+
+    /// Takes an event that a quota refused once more.
+    pub async fn replay_event(&self, id: &str) -> Result<Accepted, Error> {
+        self.post(&["v1", "events", id, "replay"], &Value::Object(Default::default())).await
     }
 
     /// Creates or changes a customer.

@@ -27,8 +27,10 @@ mod events;
 mod executions;
 mod extract;
 mod idempotency;
+mod limits;
 mod opaque_id;
 mod openapi;
+mod plans;
 mod polls;
 mod ports;
 mod problem;
@@ -41,6 +43,7 @@ mod stream;
 mod subscriptions;
 mod system;
 mod triggers;
+mod usage;
 mod versions;
 mod workflows;
 
@@ -57,6 +60,7 @@ pub(crate) struct ApiState {
     ports: Ports,
     repeats: idempotency::InFlight,
     live: Arc<stream::Live>,
+    limits: Arc<limits::Limits>,
 }
 
 impl Deref for ApiState {
@@ -80,11 +84,13 @@ impl Deref for Api {
 /// Must be called within a runtime.
 pub fn router(ports: Ports, edge: Router, serves_api: bool) -> Router {
     let live = stream::Live::start(&ports.activity, ports.stopping.clone());
-    let api = Api(Arc::new(ApiState { ports, repeats: idempotency::InFlight::default(), live }));
+    let limits = limits::Limits::start(ports.store.clone(), ports.stopping.clone());
+    let api = Api(Arc::new(ApiState { ports, repeats: idempotency::InFlight::default(), live, limits }));
     let protected = if serves_api { protected().split_for_parts().0 } else { Router::new() };
     let (open, _) = open().split_for_parts();
     let protected = protected
         .layer(middleware::from_fn_with_state(api.clone(), idempotency::repeat_safely))
+        .layer(middleware::from_fn_with_state(api.clone(), limits::enforce))
         .layer(middleware::from_fn_with_state(api.clone(), caller::authenticate))
         .layer(middleware::from_fn(crate::observe::count_request));
     Router::new()
@@ -138,6 +144,14 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(env_configs::put, env_configs::delete))
         .routes(routes!(events::list))
         .routes(routes!(events::get))
+        .routes(routes!(events::replay))
+        .routes(routes!(plans::list))
+        .routes(routes!(plans::get, plans::put, plans::delete))
+        .routes(routes!(plans::list_tiers))
+        .routes(routes!(plans::get_tier, plans::put_tier, plans::delete_tier))
+        .routes(routes!(plans::settings, plans::put_settings))
+        .routes(routes!(usage::list))
+        .routes(routes!(usage::current))
         .routes(routes!(executions::list))
         .routes(routes!(executions::get))
         .routes(routes!(executions::cancel))

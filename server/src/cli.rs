@@ -26,6 +26,7 @@ mod run;
 mod schedules;
 mod send;
 pub(crate) mod style;
+mod usage;
 
 const AFTER: &str = "\
 Start:      fastn dev examples/github-triage
@@ -110,7 +111,7 @@ enum Command {
     Send(send::Send),
     /// Run a workflow by hand
     Run(run::Run),
-    /// Events: list, show
+    /// Events: list, show, replay
     #[command(subcommand)]
     Events(activity::EventCommand),
     /// Executions: list, show, follow, cancel, replay
@@ -122,6 +123,8 @@ enum Command {
     /// Alerts: list, show; their rules: rules, apply, pause, resume, silence, unsilence, test, delete
     #[command(subcommand)]
     Alerts(alerts::AlertCommand),
+    /// Limits: what is used of them, and what is left
+    Usage(usage::Usage),
     /// Access keys: create, list, revoke
     #[command(subcommand)]
     AccessKeys(access_keys::AccessKeyCommand),
@@ -229,6 +232,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Run(run) => run::run(run).await,
         Command::Events(command) => activity::events(command).await,
         Command::Executions(command) => activity::executions(command).await,
+        Command::Usage(usage) => usage::run(usage).await,
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::Alerts(command) => alerts::run(command).await,
         Command::AccessKeys(command) => access_keys::run(command).await,
@@ -349,6 +353,7 @@ mod tests {
             "dead-letters",
             "alerts",
             "access-keys",
+            "usage",
             "migrate",
             "doctor",
             "rebuild",
@@ -370,6 +375,8 @@ mod tests {
             "fastn run triage --input {} --customer cus_acme --wait 60",
             "fastn executions show exec_1",
             "fastn polls show crm-contacts",
+            "fastn events replay --blocked --customer cus_acme",
+            "fastn usage --by-day --measure events",
             "fastn schedules backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z",
             "fastn dead-letters replay --workflow triage --from-failed-step",
             "fastn dead-letters replay --all --limit 1000",

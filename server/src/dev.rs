@@ -72,7 +72,16 @@ pub(crate) async fn run(directory: PathBuf, mut flags: Layer) -> anyhow::Result<
 
 fn demo_customer() -> Customer {
     let (id, name) = (CUSTOMER_DEFAULT.to_owned(), "Demo".to_owned());
-    Customer { id, name, status: CustomerStatus::default(), concurrency: None, weight: None, region: None }
+    Customer {
+        id,
+        name,
+        status: CustomerStatus::default(),
+        concurrency: None,
+        weight: None,
+        tier: None,
+        quotas: Default::default(),
+        region: None,
+    }
 }
 
 fn tell(style: Style, applied: &Applied) {

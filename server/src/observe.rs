@@ -5,6 +5,7 @@ use std::time::Instant;
 use axum::extract::{MatchedPath, Request};
 use axum::middleware::Next;
 use axum::response::Response;
+use fastn_contract::quota::{Dimension, Enforcement};
 use fastn_domain::catalog::ResourceKind;
 use metrics::{counter, gauge, histogram};
 
@@ -62,6 +63,11 @@ pub(crate) async fn count_request(request: Request, next: Next) -> Response {
         .increment(1);
     histogram!("fastn_api_request_seconds", &labels).record(started.elapsed().as_secs_f64());
     response
+}
+
+/// A request was beyond a limit.
+pub(crate) fn quota_passed(dimension: Dimension, mode: Enforcement) {
+    counter!("fastn_quota_passed_total", "dimension" => dimension.as_str(), "mode" => mode.as_str()).increment(1);
 }
 
 /// A connector app was asked to subscribe or unsubscribe a trigger.

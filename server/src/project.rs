@@ -1,7 +1,7 @@
 //! A project: an integration as files, applied through the API as anybody else would.
 //!
 //! ```text
-//!   fastn.yaml                account, customers, secrets for development, environment configuration
+//!   fastn.yaml                account, plan, customers and their tiers, secrets for development, environment configuration
 //!   workflows/<id>.ts         code
 //!   workflows/<id>.yaml       settings, where the defaults do not do
 //!   apps/<any>.yaml           one connector app a file
@@ -17,6 +17,7 @@ use anyhow::{Context, anyhow, bail};
 use fastn_sdk::Fastn;
 use fastn_sdk::contract::alert::AlertRule;
 use fastn_sdk::contract::command::PublishVersion;
+use fastn_sdk::contract::quota::{CustomerTier, Plan, QuotaSettings};
 use fastn_sdk::contract::resource::{App, Customer, EnvConfig, SecretWrite, Trigger, Workflow};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -37,6 +38,15 @@ pub(crate) struct Manifest {
     /// Configuration values.
     #[serde(default)]
     pub(crate) env_config: Vec<EnvConfig>,
+    /// Plans of quotas.
+    #[serde(default)]
+    pub(crate) plans: Vec<Plan>,
+    /// Tiers of customers.
+    #[serde(default)]
+    pub(crate) customer_tiers: Vec<CustomerTier>,
+    /// The plan that the account has.
+    #[serde(default)]
+    pub(crate) plan: Option<String>,
 }
 
 /// A workflow of the project.
@@ -116,9 +126,11 @@ const DEV_URL: &str = "FASTN_DEV_URL";
 impl Project {
     /// How many parts are applied.
     pub(crate) fn parts(&self) -> usize {
-        let Manifest { customers, secrets, env_config, .. } = &self.manifest;
+        let Manifest { customers, secrets, env_config, plans, customer_tiers, plan, .. } = &self.manifest;
+        let quotas = plans.len() + customer_tiers.len() + usize::from(plan.is_some());
         let configured = customers.len() + secrets.len() + env_config.len();
-        configured + self.workflows.len() + self.apps.len() + self.triggers.len() + self.alerts.len()
+        let code = self.workflows.len() + self.apps.len() + self.triggers.len() + self.alerts.len();
+        quotas + configured + code
     }
 
     /// Puts variables of the environment where `${NAME}` stands in secrets and configuration values; `dev_url` is the
@@ -177,6 +189,20 @@ pub(crate) struct Applied {
 /// file does not hold back the others.
 pub(crate) async fn apply(fastn: &Fastn, project: &Project, step: impl Fn()) -> Applied {
     let mut applied = Applied::default();
+    // Customers name tiers, and the account names a plan.
+    for plan in &project.manifest.plans {
+        applied.note(format!("plan {}", plan.id), fastn.put_plan(plan).await);
+        step();
+    }
+    for tier in &project.manifest.customer_tiers {
+        applied.note(format!("customer tier {}", tier.id), fastn.put_customer_tier(tier).await);
+        step();
+    }
+    if let Some(plan) = &project.manifest.plan {
+        let settings = QuotaSettings { plan: plan.clone() };
+        applied.note(format!("the account's plan {plan}"), fastn.put_quota_settings(&settings).await);
+        step();
+    }
     for customer in &project.manifest.customers {
         applied.note(format!("customer {}", customer.id), fastn.put_customer(customer).await);
         step();

@@ -73,6 +73,9 @@ pub struct EventView {
     /// Why, where the status needs a reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What a quota did to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota: Option<crate::quota::QuotaOutcome>,
     /// The executions that it started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub executions: Vec<String>,
@@ -229,6 +232,9 @@ pub struct ExecutionView {
     pub duration_ms: Option<u64>,
     /// How many steps it took.
     pub step_count: u32,
+    /// What it waits for before it starts, if a limit holds it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_on: Option<crate::flow::WaitingOn>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ExecutionError>,

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 pub use crate::app::{App, AppEvent, RequestTemplate, Subscription, SubscriptionState, SubscriptionView};
 use crate::condition::Condition;
+use crate::flow::FlowControl;
 use crate::poll::Poll;
+use crate::quota::Quotas;
 use crate::schedule::Schedule;
 pub use crate::verification::{
     HmacAlgorithm, HmacScheme, HubspotVersion, SecretNames, SignatureEncoding, TOLERANCE_SECONDS_DEFAULT, Verification,
@@ -28,9 +30,15 @@ pub struct Customer {
     /// Most executions that run at once; the others wait in the customer's queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<u32>,
-    /// Share in the fair queue beside other customers; 1 when absent.
+    /// Share in the fair queue beside other customers; that of its tier when absent, and 1 without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<u32>,
+    /// The tier that it is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tier: Option<String>,
+    /// Limits of its own, which go before those of its tier and of the account's plan.
+    #[serde(default, skip_serializing_if = "Quotas::is_empty")]
+    pub quotas: Quotas,
     /// Where its events, executions and secrets are kept; the cell that was asked when absent. Every other cell answers
     /// requests for it with 421 and the base URL of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,6 +135,9 @@ pub struct Workflow {
     /// Retry of transient failures; when absent the trigger's attempts count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<RetryPolicy>,
+    /// What holds its executions back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<FlowControl>,
 }
 
 /// Retry of transient failures. Code errors, data errors and out-of-memory are never retried.
@@ -236,6 +247,9 @@ pub struct Trigger {
     /// How the wait grows from one attempt to the next.
     #[serde(default)]
     pub backoff: Backoff,
+    /// What holds its executions back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<FlowControl>,
     /// Whether it fires.
     #[serde(default)]
     pub status: Switch,

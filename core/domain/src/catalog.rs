@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use fastn_contract::quota::{CustomerTier, Plan, QuotaSettings};
 use fastn_contract::resource::{
     App, Customer, CustomerStatus, Deployment, EnvConfig, Switch, Workflow, WorkflowVersion,
 };
 use serde::{Deserialize, Serialize};
 
+use crate::flow::{CompiledFlow, Holder};
 use crate::ids::{AccountId, AppId, CustomerId, EndpointId, EnvironmentId, TriggerId, WorkflowId};
+use crate::quota::PLAN_UNLIMITED;
 use crate::schedule::ScheduleState;
 use crate::scope::Scope;
 use crate::time::Timestamp;
@@ -55,6 +58,12 @@ pub enum ResourceKind {
     Subscription,
     /// An alert rule; id = its id.
     AlertRule,
+    /// A plan of quotas; id = its id.
+    Plan,
+    /// A tier of customers; id = its id.
+    CustomerTier,
+    /// Which plan the account has; id = `settings`.
+    QuotaSettings,
 }
 
 impl ResourceKind {
@@ -74,12 +83,15 @@ impl ResourceKind {
             Self::App => "app",
             Self::Subscription => "subscription",
             Self::AlertRule => "alert_rule",
+            Self::Plan => "plan",
+            Self::CustomerTier => "customer_tier",
+            Self::QuotaSettings => "quota_settings",
         }
     }
 
     /// The inverse of [`ResourceKind::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        const ALL: [ResourceKind; 13] = [
+        const ALL: [ResourceKind; 16] = [
             ResourceKind::Account,
             ResourceKind::Customer,
             ResourceKind::Workflow,
@@ -93,6 +105,9 @@ impl ResourceKind {
             ResourceKind::App,
             ResourceKind::Subscription,
             ResourceKind::AlertRule,
+            ResourceKind::Plan,
+            ResourceKind::CustomerTier,
+            ResourceKind::QuotaSettings,
         ];
         ALL.into_iter().find(|kind| kind.as_str() == text)
     }
@@ -169,6 +184,8 @@ pub struct SealedSecret {
 pub struct WorkflowEntry {
     /// Its settings.
     pub spec: Workflow,
+    /// What holds its executions back, with paths parsed.
+    pub flow: Option<Arc<CompiledFlow>>,
     /// The published versions.
     pub versions: BTreeMap<u32, Arc<WorkflowVersion>>,
     /// The versions that run in named environments.
@@ -207,6 +224,12 @@ pub struct AccountCatalog {
     pub env_config: HashMap<(EnvironmentId, String), Arc<str>>,
     /// Its alert rules.
     pub alerts: HashMap<String, Arc<CompiledAlert>>,
+    /// Its plans, beside those that are built in.
+    pub plans: HashMap<String, Arc<Plan>>,
+    /// Its tiers of customers.
+    pub tiers: HashMap<String, Arc<CustomerTier>>,
+    /// The plan that it has chosen.
+    pub plan: Option<String>,
 }
 
 impl AccountCatalog {
@@ -399,6 +422,12 @@ impl Catalog {
                     compile_alert(parse(row)?).map_err(first_message)
                 })?;
             }
+            ResourceKind::Plan => upsert(&mut account.plans, row.id.clone(), row, parse::<Plan>)?,
+            ResourceKind::CustomerTier => upsert(&mut account.tiers, row.id.clone(), row, parse::<CustomerTier>)?,
+            ResourceKind::QuotaSettings => {
+                let settings: QuotaSettings = parse(row)?;
+                account.plan = (!row.deleted && settings.plan != PLAN_UNLIMITED).then_some(settings.plan);
+            }
             ResourceKind::AccessKey => {
                 let key: AccessKey = parse(row)?;
                 if row.deleted {
@@ -446,8 +475,9 @@ fn workflow_entry<'a>(account: &'a mut AccountCatalog, id: &str) -> Result<&'a m
             escalate_on_timeout: false,
             status: Switch::Disabled,
             retry: None,
+            flow: None,
         };
-        Arc::new(WorkflowEntry { spec, versions: BTreeMap::new(), deployments: HashMap::new() })
+        Arc::new(WorkflowEntry { spec, flow: None, versions: BTreeMap::new(), deployments: HashMap::new() })
     });
     Ok(Arc::make_mut(entry))
 }
@@ -457,7 +487,11 @@ fn apply_workflow(account: &mut AccountCatalog, row: &ResourceRow) -> Result<(),
         account.workflows.remove(&WorkflowId::new(&row.id).map_err(|error| error.to_string())?);
         return Ok(());
     }
-    workflow_entry(account, &row.id)?.spec = parse(row)?;
+    let spec: Workflow = parse(row)?;
+    let flow = spec.flow.as_ref().map(|flow| CompiledFlow::compile(flow, Holder::Workflow)).transpose();
+    let flow = flow.map_err(first_message)?.map(Arc::new);
+    let entry = workflow_entry(account, &row.id)?;
+    (entry.spec, entry.flow) = (spec, flow);
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 //! [`Snapshot`] that says it all again.
 
 use fastn_contract::activity::{EventStatus, ExecutionError, ExecutionStatus, Origin};
+use fastn_contract::quota::QuotaOutcome;
 use fastn_contract::resource::Tier;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +13,12 @@ use crate::event::{Header, ReplyTo};
 use crate::ids::{EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
 use crate::scope::Scope;
 use crate::time::Timestamp;
+
+mod flow;
+
+pub use flow::{
+    BatchPlan, BatchState, Batched, Count, CounterState, Debounced, Flow, FlowSnapshot, Gate, HeldBy, Started,
+};
 
 /// The number of a writer's turn at a partition. Each claim is above every one before it.
 pub type Epoch = u64;
@@ -33,6 +40,10 @@ pub enum JournalRecord {
     DedupSnapshot(DedupSnapshot),
     /// Part of `fastn.state`, said again.
     StateSnapshot(StateSnapshot),
+    /// A batch became an execution.
+    Started(Box<Started>),
+    /// Counters and open batches, said again.
+    FlowSnapshot(Box<FlowSnapshot>),
     /// Recovery may start later than before.
     Checkpoint(Checkpoint),
 }
@@ -48,6 +59,8 @@ impl JournalRecord {
             Self::Snapshot(record) => record.epoch,
             Self::DedupSnapshot(record) => record.epoch,
             Self::StateSnapshot(record) => record.epoch,
+            Self::Started(record) => record.epoch,
+            Self::FlowSnapshot(record) => record.epoch,
             Self::Checkpoint(record) => record.epoch,
         }
     }
@@ -93,6 +106,15 @@ pub struct AdmittedEvent {
     pub dedup: Vec<DedupHash>,
     /// The executions that it starts.
     pub executions: Vec<NewExecution>,
+    /// The windows that it counts in.
+    #[serde(default)]
+    pub counted: Vec<Count>,
+    /// What a quota did to it.
+    #[serde(default)]
+    pub quota: Option<QuotaOutcome>,
+    /// The batches that it waits in.
+    #[serde(default)]
+    pub batches: Vec<Batched>,
 }
 
 /// 128 bits of a hash of scope and id, or of scope, trigger and deduplication key.
@@ -148,8 +170,11 @@ pub struct NewExecution {
     pub replay_of: Option<ExecutionId>,
     /// The execution and op that invoked this one.
     pub parent: Option<Parent>,
-    /// Set when the input is not the event's data: an invoked or a replayed execution.
+    /// Set when the input is not the event's data: an invoked or a replayed execution, or a batch.
     pub origin: Option<Inline>,
+    /// What holds it back.
+    #[serde(default)]
+    pub flow: Option<Box<Flow>>,
 }
 
 /// The execution and op that invoked another, and wait for it or not.

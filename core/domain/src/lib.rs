@@ -3,12 +3,14 @@
 pub mod catalog;
 pub mod condition;
 pub mod event;
+pub mod flow;
 pub mod ids;
 pub mod journal;
 mod long;
 pub mod partition;
 pub mod path;
 pub mod poll;
+pub mod quota;
 pub mod residency;
 pub mod retry;
 pub mod route;

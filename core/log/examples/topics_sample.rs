@@ -85,6 +85,7 @@ fn admitted(scope: &Scope) -> Result<JournalRecord, Box<dyn std::error::Error>> 
         replay_of: None,
         parent: None,
         origin: None,
+        flow: None,
     };
     let event = AdmittedEvent {
         offset: 0,
@@ -93,6 +94,9 @@ fn admitted(scope: &Scope) -> Result<JournalRecord, Box<dyn std::error::Error>> 
         reason: None,
         dedup: Vec::new(),
         executions: vec![execution],
+        counted: Vec::new(),
+        quota: None,
+        batches: Vec::new(),
     };
     Ok(JournalRecord::Admitted(Admitted { epoch: 1, at: Timestamp(2), events: vec![event] }))
 }

@@ -181,6 +181,8 @@ impl Codec {
             JournalRecord::DedupSnapshot(record) => self.encode(Kind::DedupSnapshot, record, USUAL_BYTES),
             JournalRecord::StateSnapshot(record) => self.encode(Kind::StateSnapshot, record, USUAL_BYTES),
             JournalRecord::Checkpoint(record) => self.encode(Kind::Checkpoint, record, USUAL_BYTES),
+            JournalRecord::Started(record) => self.encode(Kind::Started, record, USUAL_BYTES),
+            JournalRecord::FlowSnapshot(record) => self.encode(Kind::FlowSnapshot, record, USUAL_BYTES),
         }
     }
 
@@ -196,6 +198,8 @@ impl Codec {
             Kind::DedupSnapshot => JournalRecord::DedupSnapshot(reader.decode(datum)?),
             Kind::StateSnapshot => JournalRecord::StateSnapshot(reader.decode(datum)?),
             Kind::Checkpoint => JournalRecord::Checkpoint(reader.decode(datum)?),
+            Kind::Started => JournalRecord::Started(reader.decode(datum)?),
+            Kind::FlowSnapshot => JournalRecord::FlowSnapshot(reader.decode(datum)?),
         })
     }
 

@@ -5,12 +5,14 @@
 use std::sync::Arc;
 
 use fastn_contract::activity::{EventStatus, ExecutionError, ExecutionStatus, Origin};
+use fastn_contract::quota::QuotaOutcome;
 use fastn_contract::resource::Tier;
 use fastn_domain::event::{EventRecord, Header, ReplyTo};
 use fastn_domain::ids::{EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
 use fastn_domain::journal::{
-    Admitted, AdmittedEvent, Checkpoint, Claim, DedupHash, DedupSnapshot, Finished, FinishedRun, Inline, JournalRecord,
-    LogLine, NewExecution, OpFailure, OpRecord, Parent, Progress, Retry, Snapshot, StateSnapshot, StateWrite,
+    Admitted, AdmittedEvent, BatchPlan, BatchState, Batched, Checkpoint, Claim, Count, CounterState, Debounced,
+    DedupHash, DedupSnapshot, Finished, FinishedRun, Flow, FlowSnapshot, Gate, HeldBy, Inline, JournalRecord, LogLine,
+    NewExecution, OpFailure, OpRecord, Parent, Progress, Retry, Snapshot, Started, StateSnapshot, StateWrite,
     StepRecord, Wait, WaitKind,
 };
 use fastn_domain::trace::Trace;
@@ -120,6 +122,33 @@ impl Build {
             replay_of: self.opt(ExecutionId(1)),
             parent: self.opt(self.parent()),
             origin: self.opt(origin),
+            flow: self.opt(Box::new(self.flow())),
+        }
+    }
+
+    fn flow(self) -> Flow {
+        let gate = Gate { key: self.text("k"), limit: u32::MAX, name: "concurrency".into(), of: "trigger t".into() };
+        Flow {
+            not_before: self.opt(Timestamp(7)),
+            limit: self.opt(HeldBy { limit: "rate".into(), of: "trigger t".into() }),
+            gates: self.some(gate),
+            singletons: self.some(self.text("s")),
+            debounce: self.opt(Debounced { key: self.text("d"), first: Timestamp(8) }),
+            priority: self.opt(4),
+        }
+    }
+
+    fn plan(self) -> BatchPlan {
+        BatchPlan {
+            until: Timestamp(9),
+            size_max: 1_000,
+            workflow: WorkflowId::new("wf_triage").unwrap(),
+            version: 3,
+            environment: EnvironmentId::new("test").unwrap(),
+            tier: Tier::Standard,
+            trigger: TriggerId::new("trg_github").unwrap(),
+            headers: self.headers(),
+            flow: self.opt(self.flow()),
         }
     }
 
@@ -190,7 +219,22 @@ impl Build {
             reason: self.opt("off".into()),
             dedup: self.some(DedupHash(u128::MAX - 1)),
             executions: self.some(self.start()),
+            counted: self.some(Count { counter: "eventsPerDay".into(), from: Timestamp(0), to: Timestamp(i64::MAX) }),
+            quota: self.opt(QuotaOutcome::Queued),
+            batches: self.some(Batched {
+                key: self.text("b"),
+                execution: ExecutionId(5),
+                opens: self.opt(self.plan()),
+            }),
         };
+        let batch = BatchState {
+            key: self.text("b"),
+            execution: ExecutionId(5),
+            plan: self.plan(),
+            events: self.some(i64::MAX),
+        };
+        let counter =
+            CounterState { counter: "eventsPerDay".into(), from: Timestamp(0), to: Timestamp(1), used: u64::MAX };
         let step = StepRecord {
             key: "notify#1".into(),
             name: "notify".into(),
@@ -259,7 +303,12 @@ impl Build {
                 admitted: Timestamp(8),
                 hashes: self.some(DedupHash(0)),
             }),
-            JournalRecord::StateSnapshot(StateSnapshot { epoch, at, scope, entries: self.some(self.write()) }),
+            JournalRecord::StateSnapshot(StateSnapshot {
+                epoch,
+                at,
+                scope: scope.clone(),
+                entries: self.some(self.write()),
+            }),
             JournalRecord::Checkpoint(Checkpoint {
                 epoch,
                 at,
@@ -268,6 +317,20 @@ impl Build {
                 recover_from: 2,
                 journal_offset: self.opt(3),
             }),
+            JournalRecord::Started(Box::new(Started {
+                epoch,
+                at,
+                scope: scope.clone(),
+                batch: self.text("b"),
+                start: self.start(),
+            })),
+            JournalRecord::FlowSnapshot(Box::new(FlowSnapshot {
+                epoch,
+                at,
+                scope,
+                counters: self.some(counter),
+                batches: self.some(batch),
+            })),
         ]
     }
 }
@@ -281,7 +344,8 @@ fn records_round_trip() {
         let bytes = codec::encode_event(&event);
         assert_eq!(bytes[..5], [0, 0xFA, 0x57, 0, 1]);
         assert_eq!(codec::decode_event(&bytes), Ok(event));
-        for (record, id) in build.journal().into_iter().zip(2..) {
+        // The newest version of each record is written.
+        for (record, id) in build.journal().into_iter().zip([2, 11, 12, 5, 13, 7, 8, 9, 14, 15]) {
             let bytes = codec::encode_journal(&record);
             assert_eq!(bytes[..5], [0, 0xFA, 0x57, 0, id]);
             assert_eq!(codec::decode_journal(&bytes), Ok(record));

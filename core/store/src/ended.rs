@@ -61,7 +61,7 @@ impl Ended {
     }
 }
 
-fn json<T: Serialize>(value: &T) -> String {
+pub(crate) fn json<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("journal types have string keys and no failing serialisers")
 }
 

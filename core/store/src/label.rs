@@ -2,6 +2,7 @@
 
 use fastn_contract::activity::{DeadLetterStatus, EventStatus, ExecutionStatus, Origin};
 use fastn_contract::alert::AlertState;
+use fastn_contract::quota::{Measure, QuotaOutcome};
 use fastn_contract::resource::Tier;
 
 /// An enum that SQL holds as text.
@@ -54,6 +55,15 @@ labels!(ExecutionStatus {
     Cancelled = "cancelled",
 });
 labels!(DeadLetterStatus { Pending = "pending", Replayed = "replayed", Expired = "expired" });
+labels!(QuotaOutcome { Blocked = "blocked", Over = "over", Queued = "queued", Shadowed = "shadowed" });
+labels!(Measure {
+    Events = "events",
+    EventsBlocked = "events_blocked",
+    EventsOver = "events_over",
+    Executions = "executions",
+    Steps = "steps",
+    ApiCalls = "api_calls",
+});
 labels!(Tier { Instant = "instant", Standard = "standard", Long = "long" });
 
 labels!(AlertState { Firing = "firing", Silenced = "silenced", Resolved = "resolved" });
@@ -78,5 +88,7 @@ mod tests {
         check::<DeadLetterStatus>();
         check::<Tier>();
         check::<AlertState>();
+        check::<QuotaOutcome>();
+        check::<Measure>();
     }
 }

@@ -29,11 +29,11 @@ pub use polls::{LeasedPoll, PollRow, PollSave, Polls};
 pub use postgres::{Finding, MigrateOptions, Migrated, PostgresOptions, PostgresStore, examine, migrate};
 pub use projection::{
     Advance, EventRow, EventSeq, ExecutionEnd, ExecutionPatch, ExecutionRow, ExecutionState, InputRow, Position,
-    ProjectionBatch,
+    ProjectionBatch, UsageDelta,
 };
 pub use seam::{
-    EventFilter, ExecutionFilter, Expect, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite,
-    ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult,
+    ApiCalls, EventFilter, ExecutionFilter, Expect, Outcome, PageRequest, RememberedAnswer, ReplaySource,
+    ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult, StoredEvent, UsageFilter,
 };
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use vault::{MasterKey, SecretText, Vault, VaultError};

@@ -22,6 +22,7 @@ mod polls;
 mod project;
 mod scoped;
 mod text;
+mod usage;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};
 use fastn_contract::alert::AlertView;
+use fastn_contract::flow::WaitingOn;
 use fastn_contract::page::Page;
+use fastn_contract::quota::UsageRow;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::Reach;
@@ -46,10 +49,11 @@ use crate::error::refused;
 use crate::observe;
 use crate::polls::Polls;
 use crate::projection::{Position, ProjectionBatch};
+use crate::read::usage as read_usage;
 use crate::read::{alert, dead_letter, event, execution, schedule};
 use crate::seam::{
-    EventFilter, ExecutionFilter, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns,
-    Store, StoreErrorKind, StoreResult,
+    ApiCalls, EventFilter, ExecutionFilter, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite,
+    ScheduleRuns, Store, StoreErrorKind, StoreResult, StoredEvent, UsageFilter,
 };
 
 pub use examine::{Finding, examine};
@@ -225,6 +229,41 @@ impl Store for PostgresStore {
         self.run("dead_letter", Outcome::NotDone, work).await
     }
 
+    async fn stored_event(&self, reach: &Reach, id: &EventId) -> StoreResult<Option<StoredEvent>> {
+        let work = async { event::stored(&mut self.reader(reach, "stored_event").await?, reach, id).await };
+        self.run("stored_event", Outcome::NotDone, work).await
+    }
+
+    async fn usage(&self, reach: &Reach, filter: &UsageFilter, page: &PageRequest) -> StoreResult<Page<UsageRow>> {
+        let work = async { read_usage::list(&mut self.reader(reach, "usage").await?, reach, filter, page).await };
+        self.run("usage", Outcome::NotDone, work).await
+    }
+
+    async fn events_since(&self, reach: &Reach, since: Timestamp) -> StoreResult<u64> {
+        let work =
+            async { read_usage::events_since(&mut self.reader(reach, "events_since").await?, reach, since).await };
+        self.run("events_since", Outcome::NotDone, work).await
+    }
+
+    async fn count_api_calls(&self, account: &AccountId, counts: Vec<ApiCalls>) -> StoreResult<()> {
+        let work = async { usage::count_api_calls(self.application.ready().await?, account, &counts).await };
+        self.run("count_api_calls", Outcome::Unknown, work).await
+    }
+
+    async fn waiting_on(
+        &self,
+        reach: &Reach,
+        id: ExecutionId,
+        now: Timestamp,
+        concurrency: Option<u32>,
+    ) -> StoreResult<Option<WaitingOn>> {
+        let work = async {
+            let reader = &mut self.reader(reach, "waiting_on").await?;
+            read_usage::waiting_on(reader, reach, id, now, concurrency).await
+        };
+        self.run("waiting_on", Outcome::NotDone, work).await
+    }
+
     async fn remember(
         &self,
         reach: &Reach,
@@ -305,7 +344,8 @@ impl Store for PostgresStore {
     async fn prune(&self, before: Timestamp, rows_max: u32) -> StoreResult<u64> {
         let work = async {
             let pool = self.projector("prune")?.ready().await?;
-            self.days.prune(pool, before, rows_max, self.clock.now()).await
+            let usage = usage::prune(pool, self.clock.now()).await?;
+            Ok(usage + self.days.prune(pool, before, rows_max, self.clock.now()).await?)
         };
         self.run("prune", Outcome::Unknown, work).await
     }

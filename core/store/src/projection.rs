@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use fastn_contract::activity::{EventStatus, ExecutionError, ExecutionStatus, Origin};
+use fastn_contract::quota::{Measure, QuotaOutcome};
 use fastn_contract::resource::Tier;
 use fastn_domain::event::Header;
 use fastn_domain::ids::{EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
-use fastn_domain::journal::{Epoch, LogLine, OpRecord, StepRecord, Wait};
+use fastn_domain::journal::{Epoch, Flow, LogLine, OpRecord, StepRecord, Wait};
 use fastn_domain::scope::Scope;
 use fastn_domain::time::Timestamp;
 
@@ -44,6 +45,21 @@ pub struct ProjectionBatch {
     pub executions: Vec<ExecutionRow>,
     /// Changes of executions that started before this batch.
     pub patches: Vec<ExecutionPatch>,
+    /// What customers used: added to what is there, one of a kind for each customer and day.
+    pub usage: Vec<UsageDelta>,
+}
+
+/// What a customer used on a day, beside what is known already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageDelta {
+    /// Whose.
+    pub scope: Scope,
+    /// Days since 1970-01-01, UTC.
+    pub day: i64,
+    /// What was counted.
+    pub measure: Measure,
+    /// How much.
+    pub used: u64,
 }
 
 impl ProjectionBatch {
@@ -101,6 +117,8 @@ pub struct EventRow {
     pub status: EventStatus,
     /// Why.
     pub reason: Option<String>,
+    /// What a quota did to it.
+    pub quota: Option<QuotaOutcome>,
     /// The executions that it started.
     pub executions: Vec<ExecutionId>,
     /// Its headers.
@@ -138,6 +156,8 @@ pub struct ExecutionRow {
     pub headers: Vec<Header>,
     /// Where its input is.
     pub input: InputRow,
+    /// What holds it back before it starts.
+    pub flow: Option<Box<Flow>>,
     /// Where it stands.
     pub state: ExecutionState,
 }

@@ -10,6 +10,7 @@ pub(crate) mod execution;
 pub(crate) mod row;
 pub(crate) mod schedule;
 pub(crate) mod select;
+pub(crate) mod usage;
 
 use async_trait::async_trait;
 use fastn_contract::page::{PAGE_LIMIT_DEFAULT, PAGE_LIMIT_MAX};

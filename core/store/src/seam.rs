@@ -10,7 +10,9 @@ use fastn_contract::activity::{
     DeadLetterStatus, DeadLetterView, EventStatus, EventView, ExecutionStatus, ExecutionView, Origin,
 };
 use fastn_contract::alert::AlertView;
+use fastn_contract::flow::WaitingOn;
 use fastn_contract::page::Page;
+use fastn_contract::quota::{Measure, QuotaOutcome, UsageRow};
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::journal::OpRecord;
@@ -121,6 +123,8 @@ pub struct EventFilter {
     pub kind: Option<String>,
     /// By webhook trigger.
     pub trigger: Option<String>,
+    /// By what a quota did to them.
+    pub quota: Option<QuotaOutcome>,
     /// Received at or after.
     pub since: Option<Timestamp>,
     /// Received before.
@@ -164,6 +168,48 @@ pub struct ReplaySource {
     /// Every successful result, in order.
     pub results: Vec<OpRecord>,
 }
+
+/// An event with all that is needed to send it once more.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredEvent {
+    /// Whose.
+    pub scope: Scope,
+    /// Its view.
+    pub view: EventView,
+    /// The headers, as JSON text of `[{name, value}]`.
+    pub headers: String,
+    /// The payload as JSON text.
+    pub data: String,
+    /// CloudEvents `time`.
+    pub time: Timestamp,
+}
+
+/// Which usage a list shows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UsageFilter {
+    /// Of this customer; empty for requests of the account itself.
+    pub customer: Option<String>,
+    /// Only this.
+    pub measure: Option<Measure>,
+    /// From the day that holds this instant.
+    pub since: Option<Timestamp>,
+    /// To the day that holds this instant, included.
+    pub until: Option<Timestamp>,
+}
+
+/// Requests to the API, to be added to those that are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiCalls {
+    /// The customer; absent for the account itself.
+    pub customer: Option<CustomerId>,
+    /// Days since 1970-01-01, UTC.
+    pub day: i64,
+    /// How many.
+    pub calls: u64,
+}
+
+/// Days for which usage is kept: a year and what bills of it may need.
+pub(crate) const USAGE_DAYS_KEPT: i64 = 400;
 
 /// What activity shows of the runs that a schedule's fires made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -237,6 +283,27 @@ pub trait Store: Send + Sync + 'static {
 
     /// One dead letter.
     async fn dead_letter(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<DeadLetterView>>;
+
+    /// One event with headers and payload, to be sent once more; `None` too when its payload is not kept any more.
+    async fn stored_event(&self, reach: &Reach, id: &EventId) -> StoreResult<Option<StoredEvent>>;
+
+    /// What was used, the newest day first.
+    async fn usage(&self, reach: &Reach, filter: &UsageFilter, page: &PageRequest) -> StoreResult<Page<UsageRow>>;
+
+    /// Events that count and came at or after `since`, as far as they are projected.
+    async fn events_since(&self, reach: &Reach, since: Timestamp) -> StoreResult<u64>;
+
+    /// Adds requests to the API to the usage of an account, all or none. Twice counts twice.
+    async fn count_api_calls(&self, account: &AccountId, counts: Vec<ApiCalls>) -> StoreResult<()>;
+
+    /// What a queued execution waits for; `concurrency` is the limit of its customer.
+    async fn waiting_on(
+        &self,
+        reach: &Reach,
+        id: ExecutionId,
+        now: Timestamp,
+        concurrency: Option<u32>,
+    ) -> StoreResult<Option<WaitingOn>>;
 
     /// Remembers the answer to a write under its idempotency key for a day. If the key is there already, keeps and
     /// returns what is there.

@@ -14,6 +14,7 @@ mod polls;
 mod project;
 mod prune;
 mod read;
+mod usage;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +23,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};
 use fastn_contract::alert::AlertView;
+use fastn_contract::flow::WaitingOn;
 use fastn_contract::page::Page;
+use fastn_contract::quota::UsageRow;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::Reach;
@@ -36,10 +39,11 @@ use crate::clock::SystemClock;
 use crate::observe;
 use crate::polls::Polls;
 use crate::projection::{Position, ProjectionBatch};
+use crate::read::usage as read_usage;
 use crate::read::{alert, dead_letter, event, execution, schedule};
 use crate::seam::{
-    EventFilter, ExecutionFilter, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store,
-    StoreResult,
+    ApiCalls, EventFilter, ExecutionFilter, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns,
+    Store, StoreResult, StoredEvent, UsageFilter,
 };
 
 /// How long a connection waits for another one's lock before it gives up.
@@ -219,6 +223,32 @@ impl Store for SqliteStore {
 
     async fn dead_letter(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<DeadLetterView>> {
         observe::timed("dead_letter", dead_letter::one(&mut self.activity(), reach, id)).await
+    }
+
+    async fn stored_event(&self, reach: &Reach, id: &EventId) -> StoreResult<Option<StoredEvent>> {
+        event::stored(&mut self.activity(), reach, id).await
+    }
+
+    async fn usage(&self, reach: &Reach, filter: &UsageFilter, page: &PageRequest) -> StoreResult<Page<UsageRow>> {
+        read_usage::list(&mut self.activity(), reach, filter, page).await
+    }
+
+    async fn events_since(&self, reach: &Reach, since: Timestamp) -> StoreResult<u64> {
+        read_usage::events_since(&mut self.activity(), reach, since).await
+    }
+
+    async fn count_api_calls(&self, account: &AccountId, counts: Vec<ApiCalls>) -> StoreResult<()> {
+        usage::count_api_calls(&self.activity_writer, account, &counts).await
+    }
+
+    async fn waiting_on(
+        &self,
+        reach: &Reach,
+        id: ExecutionId,
+        now: Timestamp,
+        concurrency: Option<u32>,
+    ) -> StoreResult<Option<WaitingOn>> {
+        read_usage::waiting_on(&mut self.activity(), reach, id, now, concurrency).await
     }
 
     async fn remember(

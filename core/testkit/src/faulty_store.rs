@@ -6,15 +6,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};
 use fastn_contract::alert::AlertView;
+use fastn_contract::flow::WaitingOn;
 use fastn_contract::page::Page;
+use fastn_contract::quota::UsageRow;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::Reach;
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    AlertFilter, AlertMemory, AlertSave, EventFilter, ExecutionFilter, Outcome, PageRequest, Polls, Position,
+    AlertFilter, AlertMemory, AlertSave, ApiCalls, EventFilter, ExecutionFilter, Outcome, PageRequest, Polls, Position,
     ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind,
-    StoreResult,
+    StoreResult, StoredEvent, UsageFilter,
 };
 
 /// See the module's comment. Everything but `project` and `save_alerts` goes through.
@@ -96,6 +98,32 @@ impl Store for FaultyStore {
     async fn dead_letter(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<DeadLetterView>> {
         self.inner.dead_letter(reach, id).await
     }
+    async fn stored_event(&self, reach: &Reach, id: &EventId) -> StoreResult<Option<StoredEvent>> {
+        self.inner.stored_event(reach, id).await
+    }
+
+    async fn usage(&self, reach: &Reach, filter: &UsageFilter, page: &PageRequest) -> StoreResult<Page<UsageRow>> {
+        self.inner.usage(reach, filter, page).await
+    }
+
+    async fn events_since(&self, reach: &Reach, since: Timestamp) -> StoreResult<u64> {
+        self.inner.events_since(reach, since).await
+    }
+
+    async fn count_api_calls(&self, account: &AccountId, counts: Vec<ApiCalls>) -> StoreResult<()> {
+        self.inner.count_api_calls(account, counts).await
+    }
+
+    async fn waiting_on(
+        &self,
+        reach: &Reach,
+        id: ExecutionId,
+        now: Timestamp,
+        concurrency: Option<u32>,
+    ) -> StoreResult<Option<WaitingOn>> {
+        self.inner.waiting_on(reach, id, now, concurrency).await
+    }
+
     async fn remember(
         &self,
         reach: &Reach,

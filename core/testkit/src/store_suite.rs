@@ -7,13 +7,14 @@ mod polls;
 mod resources;
 pub mod rows;
 mod schedules;
+mod usage;
 
 use std::future::Future;
 use std::sync::Arc;
 
 use fastn_store::{Store, StoreError, StoreErrorKind};
 
-pub use rows::{alert, batch, end, event, execution, failure, patch, scope};
+pub use rows::{alert, batch, end, event, execution, failure, patch, scope, used};
 
 /// A store and what must live as long as it, such as its directory.
 pub type Opened = (Arc<dyn Store>, Box<dyn std::any::Any + Send>);
@@ -60,6 +61,9 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         alerts::old_alerts_are_forgotten_once_resolved,
         alerts::dead_letters_are_counted_while_pending,
         alerts::bookmarks_only_go_forward,
+        usage::batches_and_requests_add_up,
+        usage::a_refused_event_reads_back,
+        usage::what_is_waited_for_is_told,
     );
     macro_rules! each_of_polls {
         ($($property:ident),* $(,)?) => {

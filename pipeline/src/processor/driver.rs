@@ -355,7 +355,12 @@ impl Driver {
             for offset in sources.journal {
                 records.extend(read_journal(&shared, partition, offset).await);
             }
-            let _closed = sender.send(Input::Loaded { execution, load, event, records });
+            let mut batch = Vec::with_capacity(sources.batch.len());
+            for offset in sources.batch {
+                let event = read_event(&shared, partition, offset).await;
+                batch.extend(event.map(|(_, event)| (offset, event)));
+            }
+            let _closed = sender.send(Input::Loaded { execution, load, event, records, batch });
         };
         tokio::spawn(async move {
             tokio::select! {
@@ -448,6 +453,8 @@ fn journal_record(record: &JournalRecord) -> Record {
         JournalRecord::Finished(finished) => finished.scope.key(),
         JournalRecord::Snapshot(snapshot) => snapshot.scope.key(),
         JournalRecord::StateSnapshot(snapshot) => snapshot.scope.key(),
+        JournalRecord::Started(started) => started.scope.key(),
+        JournalRecord::FlowSnapshot(snapshot) => snapshot.scope.key(),
         _ => String::new(),
     };
     Record::new(key, codec::encode_journal(record))

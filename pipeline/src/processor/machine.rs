@@ -36,10 +36,12 @@ mod command;
 mod dedup;
 mod execution;
 mod finish;
+mod flow;
 mod load;
 mod ops;
 mod overlap;
 mod queue;
+mod quota;
 mod records;
 mod recover;
 mod sequence;
@@ -55,6 +57,7 @@ pub use recover::Recovery;
 
 use dedup::Dedup;
 use execution::Execution;
+use flow::FlowState;
 use ops::Held;
 use queue::FairQueue;
 use records::RecordOffsets;
@@ -110,6 +113,8 @@ pub enum Sabotage {
     NoDedup,
     /// The cleaner forgets what it should say again.
     ForgetfulCleaner,
+    /// The cleaner forgets counters and open batches.
+    ForgetfulCounters,
 }
 
 impl Default for Limits {
@@ -171,6 +176,8 @@ pub enum Input {
         event: Option<(Timestamp, EventRecord)>,
         /// The journal records, in the order asked for.
         records: Vec<JournalRecord>,
+        /// The events of a batch, with their offsets.
+        batch: Vec<(u64, EventRecord)>,
     },
     /// A newer configuration.
     Catalog(Arc<Catalog>),
@@ -304,6 +311,8 @@ pub struct Machine {
     durable: u64,
     offsets: RecordOffsets,
     events_next: u64,
+    /// The newest log time of an event that was admitted here.
+    log_time: Timestamp,
     executions: HashMap<ExecutionId, Box<Execution>>,
     slots: HashMap<Slot, ExecutionId>,
     next_slot: u64,
@@ -315,6 +324,7 @@ pub struct Machine {
     interned: execution::Interner,
     queue: FairQueue,
     sequences: Sequences,
+    flow: FlowState,
     overlaps: overlap::Overlaps,
     timers: Timers,
     waiters: waits::Waiters,
@@ -339,7 +349,11 @@ impl Machine {
             Input::CallDone { execution, key, attempts, outcome } => {
                 self.on_call_done(execution, &key, attempts, outcome)
             }
-            Input::Loaded { execution, load, event, records } => self.on_loaded(execution, load, event, records),
+            Input::Loaded { execution, load, event, records, batch } => {
+                if !self.batch_loaded(execution, load, batch) {
+                    self.on_loaded(execution, load, event, records);
+                }
+            }
             Input::Catalog(catalog) => {
                 self.catalog = catalog;
                 self.queue.limits_changed();
@@ -395,6 +409,17 @@ impl Machine {
         compare("queued", count(&|one| one.phase == execution::Phase::Queued), self.queue.len());
         compare("slots of customers", count(&|one| one.holds_slot), self.queue.running());
         compare("running", count(&Execution::is_running), count(&|one| one.holds_slot));
+        let gates = |place: execution::GatePlace| {
+            let of = |one: &Execution| one.flow.as_ref().map_or(0, |flow| flow.gates.len());
+            self.executions.values().filter(|one| one.gates == place).map(|one| of(one)).sum::<usize>()
+        };
+        compare("inside gates", gates(execution::GatePlace::Inside), self.flow.gates.inside());
+        let waiting = count(&|one| one.gates == execution::GatePlace::Waiting);
+        compare("before gates", waiting, self.flow.gates.waiting());
+        let singletons = |one: &Execution| one.flow.as_ref().map_or(0, |flow| flow.singletons.len());
+        let found: usize = self.flow.singletons.values().map(Vec::len).sum();
+        compare("overfull gates", 0, self.flow.gates.overfull());
+        compare("singletons", self.executions.values().map(|one| singletons(one)).sum(), found);
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
     }
 
@@ -416,6 +441,11 @@ impl Machine {
         self.slots.keys().copied().collect()
     }
 
+    /// Batches that wait for more events, or for their time.
+    pub fn open_batches(&self) -> usize {
+        self.flow.batches.len()
+    }
+
     /// Executions that wait in the fair queue.
     pub fn queued(&self) -> usize {
         self.queue.len()
@@ -424,7 +454,8 @@ impl Machine {
     /// The lowest event offset that a live execution still needs from the log.
     pub fn events_needed_from(&self) -> u64 {
         let needed = self.executions.values().filter_map(|execution| execution.event_offset).min();
-        needed.unwrap_or(self.events_next).min(self.events_next)
+        let batched = self.flow.batches.needed_from().unwrap_or(self.events_next);
+        needed.unwrap_or(self.events_next).min(batched).min(self.events_next)
     }
 
     /// Appends a record and returns its sequence number.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fastn_contract::activity::{EventStatus, ExecutionStatus};
+use fastn_contract::quota::{Dimension, Enforcement};
 use metrics::{counter, gauge, histogram};
 
 /// An event was admitted.
@@ -29,6 +30,11 @@ pub(crate) fn execution_finished(status: ExecutionStatus, took: Duration) {
     if matches!(status, ExecutionStatus::Failed | ExecutionStatus::Timeout) {
         counter!("fastn_dead_letters_total").increment(1);
     }
+}
+
+/// An event, an execution or a request was beyond a limit.
+pub(crate) fn quota_passed(dimension: Dimension, mode: Enforcement) {
+    counter!("fastn_quota_passed_total", "dimension" => dimension.as_str(), "mode" => mode.as_str()).increment(1);
 }
 
 /// An attempt failed and another follows.

@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 
-use fastn_contract::activity::{EventStatus, ExecutionStatus};
+use fastn_contract::activity::{EventStatus, ExecutionStatus, Origin};
+use fastn_contract::quota::{Measure, QuotaOutcome};
 use fastn_contract::resource::Tier;
 use fastn_domain::event::{COMMAND_TYPE, EventRecord};
 use fastn_domain::ids::ExecutionId;
@@ -16,9 +17,13 @@ use fastn_domain::scope::Scope;
 use fastn_domain::time::Timestamp;
 use fastn_store::{
     EventRow, EventSeq, ExecutionEnd, ExecutionPatch, ExecutionRow, ExecutionState, InputRow, ProjectionBatch,
+    UsageDelta,
 };
 
 use super::status::{Said, next_status};
+
+/// The length of a day of UTC.
+const DAY_US: i64 = 86_400_000_000;
 
 /// An admitted event as the events log holds it.
 pub(crate) struct ReadEvent {
@@ -48,6 +53,7 @@ pub(crate) struct Fold {
     pub(crate) events: Vec<EventRow>,
     pub(crate) entries: Vec<(Entry, Timestamp)>,
     index: HashMap<ExecutionId, usize>,
+    usage: HashMap<(Scope, i64, Measure), u64>,
 }
 
 impl Fold {
@@ -63,6 +69,7 @@ impl Fold {
         match record {
             JournalRecord::Admitted(record) => record.events.iter().flat_map(|event| &event.executions).any(met),
             JournalRecord::Progress(record) => record.invoked.iter().any(met),
+            JournalRecord::Started(record) => met(&record.start),
             _ => false,
         }
     }
@@ -78,11 +85,34 @@ impl Fold {
 
     fn admit_one(&mut self, partition: u32, at: Timestamp, event: AdmittedEvent, read: ReadEvent) {
         let seq = EventSeq::new(partition, event.offset);
-        let executions = event.executions.iter().map(|start| start.id).collect();
+        let started = event.executions.iter().map(|start| start.id);
+        let executions = started.chain(event.batches.iter().map(|batched| batched.execution)).collect();
+        self.count_event(&read, event.status, event.quota);
         for start in event.executions {
             self.start(start, &read.record.scope, at, Some((&read.record, seq)));
         }
-        self.events.push(event_row(read, seq, event.status, event.reason, executions));
+        let what = What { status: event.status, reason: event.reason, quota: event.quota, executions };
+        self.events.push(event_row(read, seq, what));
+    }
+
+    /// An event counts on the day of its log time, as admission counts it.
+    fn count_event(&mut self, read: &ReadEvent, status: EventStatus, quota: Option<QuotaOutcome>) {
+        if status == EventStatus::Duplicate || matches!(read.record.origin, Origin::Command | Origin::Manual) {
+            return;
+        }
+        let blocked = quota == Some(QuotaOutcome::Blocked);
+        let measure = if blocked { Measure::EventsBlocked } else { Measure::Events };
+        self.count(&read.record.scope, read.received, measure, 1);
+        if matches!(quota, Some(QuotaOutcome::Over | QuotaOutcome::Shadowed)) {
+            self.count(&read.record.scope, read.received, Measure::EventsOver, 1);
+        }
+    }
+
+    fn count(&mut self, scope: &Scope, at: Timestamp, measure: Measure, used: u64) {
+        if used > 0 {
+            let day = at.0.div_euclid(DAY_US);
+            *self.usage.entry((scope.clone(), day, measure)).or_default() += used;
+        }
     }
 
     /// Takes any other record.
@@ -90,12 +120,17 @@ impl Fold {
         match record {
             JournalRecord::Progress(record) => self.progress(record),
             JournalRecord::Finished(record) => self.finished(record),
+            JournalRecord::Started(record) => {
+                let (scope, at) = (record.scope, record.at);
+                self.start(record.start, &scope, at, None);
+            }
             // Events come with `admit` and `snapshot`; the rest is state of the processor, not activity.
             JournalRecord::Admitted(_)
             | JournalRecord::Snapshot(_)
             | JournalRecord::Claim(_)
             | JournalRecord::DedupSnapshot(_)
             | JournalRecord::StateSnapshot(_)
+            | JournalRecord::FlowSnapshot(_)
             | JournalRecord::Checkpoint(_) => {}
         }
     }
@@ -104,6 +139,7 @@ impl Fold {
         let Some(status) = next_status(None, Said::Started) else { return };
         let state = empty(status, 1, start.tier);
         let Some(row) = whole(start, scope.clone(), at, event, state) else { return };
+        self.count(scope, at, Measure::Executions, 1);
         self.put(Entry::Whole(Box::new(row)), at);
     }
 
@@ -167,7 +203,9 @@ impl Fold {
         let Some(state) = state else { return };
         state.results.extend(record.results);
         state.error = record.error;
+        let steps = record.steps.len() as u64;
         state.end = Some(ExecutionEnd { at: record.at, steps: record.steps, logs: record.logs, output: record.output });
+        self.count(&record.scope, record.at, Measure::Steps, steps);
     }
 
     /// Takes a snapshot, with the event that started its execution unless it has the input itself. The event's own row is
@@ -187,13 +225,17 @@ impl Fold {
             self.put(Entry::Whole(Box::new(row)), record.at);
         }
         if let Some((event, seq)) = event {
-            self.events.push(event_row(event, seq, EventStatus::Delivered, None, vec![id]));
+            let what = What { status: EventStatus::Delivered, reason: None, quota: None, executions: vec![id] };
+            self.events.push(event_row(event, seq, what));
         }
     }
 
     /// The rows to write.
     pub(crate) fn into_batch(self) -> ProjectionBatch {
-        let mut batch = ProjectionBatch { events: self.events, ..ProjectionBatch::default() };
+        let delta = |((scope, day, measure), used)| UsageDelta { scope, day, measure, used };
+        let mut usage: Vec<UsageDelta> = self.usage.into_iter().map(delta).collect();
+        usage.sort_by(|a, b| (&a.scope, a.day, a.measure).cmp(&(&b.scope, b.day, b.measure)));
+        let mut batch = ProjectionBatch { events: self.events, usage, ..ProjectionBatch::default() };
         for (entry, _) in self.entries {
             match entry {
                 Entry::Whole(row) => batch.executions.push(*row),
@@ -204,13 +246,16 @@ impl Fold {
     }
 }
 
-fn event_row(
-    event: ReadEvent,
-    seq: EventSeq,
+/// What became of an event.
+struct What {
     status: EventStatus,
     reason: Option<String>,
+    quota: Option<QuotaOutcome>,
     executions: Vec<ExecutionId>,
-) -> EventRow {
+}
+
+fn event_row(event: ReadEvent, seq: EventSeq, what: What) -> EventRow {
+    let What { status, reason, quota, executions } = what;
     let ReadEvent { record, received } = event;
     // What a command carries is shown by the executions that it starts or ends.
     let data = (record.kind != COMMAND_TYPE).then_some(record.data);
@@ -227,6 +272,7 @@ fn event_row(
         trigger: record.trigger,
         status,
         reason,
+        quota,
         executions,
         headers: record.headers,
         data,
@@ -273,6 +319,7 @@ fn whole(
         parent: start.parent.map(|parent| parent.execution),
         headers,
         input,
+        flow: start.flow,
         state,
     })
 }

@@ -63,6 +63,7 @@ pub fn start(id: ExecutionId) -> NewExecution {
         replay_of: None,
         parent: None,
         origin: None,
+        flow: None,
     }
 }
 
@@ -78,6 +79,9 @@ pub fn admitted(epoch: u64, at: i64, offset: u64, executions: Vec<NewExecution>)
         reason: None,
         dedup: Vec::new(),
         executions,
+        counted: Vec::new(),
+        quota: None,
+        batches: Vec::new(),
     };
     JournalRecord::Admitted(Admitted { epoch, at: Timestamp(at), events: vec![event] })
 }

@@ -1,15 +1,44 @@
 //! The configuration of a run: three customers, a workflow for each script, a parallel and a sequential trigger, a schedule
-//! for each policy of overlap, and for each customer a trigger that listens to its account at an app.
+//! for each policy of overlap, and for each customer a trigger that listens to its account at an app. Half of the runs have quotas, and a
+//! trigger for each kind of flow control.
 
 use fastn_contract::resource::WorkflowVersion;
 use fastn_domain::Timestamp;
 use fastn_domain::catalog::{Catalog, ResourceKind, ResourceRow};
 use serde_json::{Value, json};
 
-pub(crate) fn catalog(workflows: usize) -> Catalog {
+/// Events of `c1` that a minute admits, and of `c2` that a minute runs.
+pub(crate) const HARD_LIMIT: u64 = 6;
+pub(crate) const QUEUE_LIMIT: u64 = 4;
+/// Starts of `rated` in [`RATE_MS`].
+pub(crate) const RATE_LIMIT: u64 = 2;
+const RATE_MS: u64 = 50;
+
+/// The triggers with flow control, by the path `w`.
+pub(crate) const FLOWS: [&str; 7] = ["flow_skip", "flow_cancel", "lined", "narrow", "rated", "debounced", "batched"];
+
+fn flow_of(trigger: &str) -> Value {
+    match trigger {
+        "flow_skip" => json!({"singleton": {"mode": "skip", "key": "w"}}),
+        "flow_cancel" => json!({"singleton": {"mode": "cancel", "key": "w"}}),
+        "lined" => json!({"singleton": {"mode": "queue", "key": "w"}, "priority": "P1"}),
+        "narrow" => json!({"concurrency": {"limit": 2}}),
+        "rated" => json!({"rate": {"limit": RATE_LIMIT, "periodMs": RATE_MS, "key": "w"}}),
+        "debounced" => json!({"debounce": {"periodMs": 30, "maxWaitMs": 80, "key": "w"}}),
+        _ => json!({"batch": {"maxSize": 3, "maxWaitMs": 60, "key": "w"}, "concurrency": {"limit": 1}}),
+    }
+}
+
+pub(crate) fn catalog(workflows: usize, limited: bool) -> Catalog {
     let mut rows = Vec::new();
     for (id, concurrency) in [("c1", 2), ("c2", 3), ("c3", 100)] {
-        rows.push(row(ResourceKind::Customer, id, &json!({"id": id, "concurrency": concurrency})));
+        let quotas = match id {
+            "c1" if limited => json!({"eventsPerMinute": {"limit": HARD_LIMIT}}),
+            "c2" if limited => json!({"eventsPerMinute": {"limit": QUEUE_LIMIT, "mode": "queue"}}),
+            _ => json!({}),
+        };
+        let customer = json!({"id": id, "concurrency": concurrency, "quotas": quotas});
+        rows.push(row(ResourceKind::Customer, id, &customer));
     }
     for number in 0..workflows {
         let id = format!("w{number}");
@@ -24,11 +53,13 @@ pub(crate) fn catalog(workflows: usize) -> Catalog {
         };
         rows.push(row(ResourceKind::WorkflowVersion, &format!("{id}@1"), &json!(version)));
     }
-    for (id, mode) in [("parallel", "parallel"), ("sequential", "sequential")] {
+    let plain = [("parallel", "parallel", None), ("sequential", "sequential", None)];
+    let flows = FLOWS.map(|id| (id, "parallel", Some(flow_of(id))));
+    for (id, mode, flow) in plain.into_iter().chain(flows) {
         let routes: Vec<Value> = (0..4)
             .map(|n| json!({"workflow": format!("w{n}"), "filter": {"path": "w", "op": "eq", "value": n}}))
             .collect();
-        let body = json!({"id": id, "source": {"type": "webhook"}, "mode": mode, "routes": routes});
+        let body = json!({"id": id, "source": {"type": "webhook"}, "mode": mode, "routes": routes, "flow": flow});
         rows.push(row(ResourceKind::Trigger, id, &body));
     }
     for overlap in ["skip", "queue", "cancel_older"] {

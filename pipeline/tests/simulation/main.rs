@@ -7,6 +7,7 @@
 //! - `--features sabotage` breaks rules on purpose, one at a time, and requires that each is found.
 
 mod catalog;
+mod limits;
 mod oracle;
 mod random;
 mod script;
@@ -54,7 +55,7 @@ fn run(seed: u64, limits: Limits, tracing: bool) -> World {
         lost_acknowledgement: dice.below(6),
         eviction: dice.below(30),
     };
-    let mut world = World::new(seed, limits, odds);
+    let mut world = World::new(seed, limits, odds, dice.chance(50));
     world.tracing = tracing;
     for _ in 0..STEPS {
         if world.random.below(STEPS) < EVENTS {
@@ -66,7 +67,7 @@ fn run(seed: u64, limits: Limits, tracing: bool) -> World {
     world.end_zombies();
     world.send();
     let mut steps = 0;
-    while !(world.is_idle() && world.machine().live() == 0) {
+    while !(world.is_idle() && world.machine().live() == 0 && world.machine().open_batches() == 0) {
         world.step(false);
         steps += 1;
         assert!(steps < DRAIN_STEPS, "never ended: {:?}", world.machine().live_lines());
@@ -113,7 +114,8 @@ fn quiet() {
 }
 
 /// Property: whatever crashes, is lost, is sent twice or goes on after it lost the partition: every event is admitted once,
-/// every execution ends once, no result that a later call has shown is computed again, and sequences keep their order.
+/// every execution ends once, no result that a later call has shown is computed again, sequences keep their order, and no
+/// quota, rate or gate is passed.
 #[test]
 fn seeds() {
     if let Some(seed) = std::env::var("FASTN_SIM_SEED").ok().and_then(|seed| seed.parse().ok()) {
@@ -150,8 +152,14 @@ fn finds_sabotage() {
     use fastn_pipeline::processor::machine::Sabotage;
 
     quiet();
-    let all =
-        [Sabotage::NoBarrier, Sabotage::LazyEffects, Sabotage::NoEpochs, Sabotage::NoDedup, Sabotage::ForgetfulCleaner];
+    let all = [
+        Sabotage::NoBarrier,
+        Sabotage::LazyEffects,
+        Sabotage::NoEpochs,
+        Sabotage::NoDedup,
+        Sabotage::ForgetfulCleaner,
+        Sabotage::ForgetfulCounters,
+    ];
     let found: Vec<_> = all
         .into_iter()
         .map(|sabotage| (sabotage, search(0, SEEDS, &Limits { sabotage: Some(sabotage), ..limits() })))

@@ -1,24 +1,31 @@
 //! What must hold when the faults are over: read from the journal alone, as any other reader of it would.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fastn_contract::activity::{EventStatus, ExecutionStatus};
-use fastn_domain::journal::{Finished, JournalRecord, NewExecution};
+use fastn_contract::quota::QuotaOutcome;
+use fastn_domain::journal::{AdmittedEvent, Finished, JournalRecord, NewExecution, Started};
 
 use crate::world::{Id, World};
 
 /// The journal as its readers believe it.
-struct Believed<'w> {
-    admitted: HashMap<u64, (EventStatus, Vec<&'w NewExecution>)>,
+pub(crate) struct Believed<'w> {
+    pub(crate) admitted: BTreeMap<u64, &'w AdmittedEvent>,
+    pub(crate) batches: HashMap<Id, &'w Started>,
     started: HashMap<Id, &'w NewExecution>,
-    finished: HashMap<Id, &'w Finished>,
+    pub(crate) finished: HashMap<Id, &'w Finished>,
     sequence: Vec<(String, Id)>,
 }
 
 fn believed(world: &World) -> Believed<'_> {
     let mut claimed = 0;
-    let mut journal =
-        Believed { admitted: HashMap::new(), started: HashMap::new(), finished: HashMap::new(), sequence: Vec::new() };
+    let mut journal = Believed {
+        admitted: BTreeMap::new(),
+        batches: HashMap::new(),
+        started: HashMap::new(),
+        finished: HashMap::new(),
+        sequence: Vec::new(),
+    };
     for record in &world.journal {
         if record.epoch() < claimed {
             continue;
@@ -27,15 +34,20 @@ fn believed(world: &World) -> Believed<'_> {
             JournalRecord::Claim(claim) => claimed = claim.epoch,
             JournalRecord::Admitted(admitted) => {
                 for event in &admitted.events {
-                    let executions: Vec<&NewExecution> = event.executions.iter().collect();
-                    for start in &executions {
+                    for start in &event.executions {
                         let before = journal.started.insert(start.id, start);
                         assert!(before.is_none(), "execution {} was started twice", start.id);
                         journal.sequence.extend(start.sequence.clone().map(|sequence| (sequence, start.id)));
                     }
-                    let before = journal.admitted.insert(event.offset, (event.status, executions));
+                    let before = journal.admitted.insert(event.offset, event);
                     assert!(before.is_none(), "event at {} was admitted twice", event.offset);
                 }
+            }
+            JournalRecord::Started(started) => {
+                let before = journal.batches.insert(started.start.id, started);
+                assert!(before.is_none(), "batch {} was started twice", started.start.id);
+                let before = journal.started.insert(started.start.id, &started.start);
+                assert!(before.is_none(), "execution {} was started twice", started.start.id);
             }
             JournalRecord::Progress(progress) => {
                 journal.started.extend(progress.invoked.iter().map(|start| (start.id, start)));
@@ -56,16 +68,23 @@ pub(crate) fn check(world: &World) {
     let mut first: HashMap<(&str, &str), u64> = HashMap::new();
     for (offset, (_, event)) in world.events.iter().enumerate() {
         let offset = offset as u64;
-        let (status, executions) = journal.admitted.get(&offset).unwrap_or_else(|| panic!("event {offset} was lost"));
+        let admitted = journal.admitted.get(&offset).unwrap_or_else(|| panic!("event {offset} was lost"));
+        // A refused event leaves nothing behind: a copy of it is judged anew.
+        if admitted.quota == Some(QuotaOutcome::Blocked) {
+            assert!(admitted.executions.is_empty() && admitted.batches.is_empty(), "a refused event started something");
+            continue;
+        }
         let key = (event.scope.customer.as_str(), event.id.as_str());
         let is_first = *first.entry(key).or_insert(offset) == offset;
         if event.trigger.is_some() || event.source.starts_with("app/") {
             let expected = usize::from(is_first);
-            let may_skip = event.trigger.as_ref().is_some_and(|trigger| trigger.as_str() == "skip");
-            let skipped = may_skip && *status == EventStatus::Rejected && executions.is_empty();
-            assert!(executions.len() == expected || skipped, "event {} at {offset}: {status:?}", event.id);
+            let taken = admitted.executions.len() + admitted.batches.len();
+            let may_skip =
+                event.trigger.as_ref().is_some_and(|trigger| matches!(trigger.as_str(), "skip" | "flow_skip"));
+            let skipped = may_skip && admitted.status == EventStatus::Rejected && taken == 0;
+            assert!(taken == expected || skipped, "event {} at {offset}: {:?}", event.id, admitted.status);
         }
-        for start in executions.iter().filter(|_| event.source.starts_with("app/")) {
+        for start in admitted.executions.iter().filter(|_| event.source.starts_with("app/")) {
             let own = format!("app-{}", event.scope.customer);
             assert_eq!(start.trigger.as_ref().map(|trigger| trigger.as_str()), Some(own.as_str()), "a customer's own");
         }
@@ -75,6 +94,7 @@ pub(crate) fn check(world: &World) {
     }
     check_sequences(world, &journal);
     check_children(&journal);
+    crate::limits::check(world, &journal);
     check_overlap(world);
     check_ends(&journal);
 }
@@ -103,7 +123,7 @@ fn check_overlap(world: &World) {
                     if trigger == "queue" {
                         assert!(event.executions.iter().all(|start| start.sequence.is_some()));
                     }
-                    if trigger == "skip" && event.status == EventStatus::Rejected {
+                    if trigger == "skip" && event.status == EventStatus::Rejected && event.quota.is_none() {
                         let lived = live.contains_key(&line) || just_ended.contains(&line);
                         assert!(lived, "event at {} was skipped for nothing", event.offset);
                     }

@@ -63,10 +63,12 @@ pub(crate) struct World {
     /// Whether it is told what happens.
     pub(crate) tracing: bool,
     sent: u64,
+    /// Whether there are quotas, and events for triggers with flow control.
+    pub(crate) limited: bool,
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, limits: Limits, odds: Odds) -> Self {
+    pub(crate) fn new(seed: u64, limits: Limits, odds: Odds, limited: bool) -> Self {
         let mut random = Random::new(seed);
         let scripts = scripts(&mut random);
         let mut world = Self {
@@ -76,12 +78,13 @@ impl World {
             control: Vec::new(),
             writers: Vec::new(),
             sink: Sink::default(),
-            catalog: Arc::new(crate::catalog::catalog(scripts.len())),
+            catalog: Arc::new(crate::catalog::catalog(scripts.len(), limited)),
             scripts,
             limits,
             odds,
             tracing: false,
             sent: 0,
+            limited,
             random,
         };
         world.claim();
@@ -106,6 +109,7 @@ impl World {
         }
         let customer = *self.random.pick(&["c1", "c2", "c3"]);
         let (trigger, kind) = match self.random.below(16) {
+            0..=5 if self.limited => (Some(*self.random.pick(&crate::catalog::FLOWS)), "go"),
             0..=3 => (Some("parallel"), "go"),
             4..=6 => (Some("sequential"), "go"),
             7..=8 => (Some("skip"), "go"),
@@ -369,7 +373,9 @@ impl World {
                 let event = sources.event.and_then(|offset| self.events.get(offset as usize).cloned());
                 let read = |offset: &u64| self.journal.get(*offset as usize).cloned();
                 let found = sources.journal.iter().filter_map(read).collect();
-                self.writers[who].inputs.push(Input::Loaded { execution, load, event, records: found });
+                let of_batch = |offset: &u64| Some((*offset, self.events.get(*offset as usize)?.1.clone()));
+                let batch = sources.batch.iter().filter_map(of_batch).collect();
+                self.writers[who].inputs.push(Input::Loaded { execution, load, event, records: found, batch });
             }
             Output::Answer { .. } => {}
             Output::Checkpointed(checkpoint) => {
@@ -404,6 +410,8 @@ fn shown(record: &JournalRecord) -> String {
         JournalRecord::Snapshot(one) => {
             format!("snapshot {} {:?} [{}] {} waits", one.start.id, one.status, keys(&one.results), one.waits.len())
         }
+        JournalRecord::Started(one) => format!("batch {} starts {}", one.batch, one.start.id),
+        JournalRecord::FlowSnapshot(one) => format!("{} counters, {} batches", one.counters.len(), one.batches.len()),
         JournalRecord::DedupSnapshot(_) => "dedup".to_owned(),
         JournalRecord::StateSnapshot(_) => "state".to_owned(),
         JournalRecord::Claim(claim) => format!("claim {}", claim.epoch),

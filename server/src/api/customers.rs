@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use fastn_contract::error::FieldError;
 use fastn_contract::page::Page;
 use fastn_contract::resource::{Customer, Stored};
 use fastn_domain::CustomerId;
@@ -17,7 +18,7 @@ use super::resources::{self, ListParams};
 
 const KIND: ResourceKind = ResourceKind::Customer;
 /// Most executions of one customer at once, and its greatest share in the fair queue.
-const SHARE_MAX: u32 = 1_000_000;
+pub(crate) const SHARE_MAX: u32 = 1_000_000;
 
 /// List customers
 ///
@@ -67,8 +68,27 @@ pub(crate) async fn put(
             return Err(ApiError::invalid(part, format!("must be 1 to {SHARE_MAX}")));
         }
     }
+    check_limits(&api, &caller, &customer)?;
     let write = resources::writing(KIND, Some(own), &id, &customer, expect)?;
     resources::put::<Customer>(&api, &caller, write).await
+}
+
+/// Its own limits, and the tier that gives it others.
+fn check_limits(api: &Api, caller: &Caller, customer: &Customer) -> ApiResult<()> {
+    let mut errors = Vec::new();
+    super::plans::check(&customer.quotas, &mut errors);
+    if customer.concurrency.is_some() && customer.quotas.concurrent_executions.is_some() {
+        let message = "is the older form of quotas.concurrentExecutions; give one of the two".to_owned();
+        errors.push(FieldError { path: "concurrency".to_owned(), message });
+    }
+    if let Some(tier) = &customer.tier {
+        let catalog = api.catalog.current();
+        if !catalog.account(&caller.account).is_some_and(|account| account.tiers.contains_key(tier)) {
+            let message = format!("there is no customer tier {tier:?}; create it first");
+            errors.push(FieldError { path: "tier".to_owned(), message });
+        }
+    }
+    if errors.is_empty() { Ok(()) } else { Err(ApiError::fields(errors)) }
 }
 
 /// Delete a customer

@@ -2,19 +2,23 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use fastn_contract::activity::{EventStatus, EventView, Origin};
 use fastn_contract::app::{AppAccepted, SendAppEvent};
 use fastn_contract::command::{Accepted, SendEvent};
+use fastn_contract::error::ErrorCode;
 use fastn_contract::page::Page;
-use fastn_domain::EventId;
-use fastn_store::EventFilter;
+use fastn_contract::quota::QuotaOutcome;
+use fastn_domain::event::EventRecord;
+use fastn_domain::{EventId, TriggerId};
+use fastn_store::{EventFilter, StoredEvent};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
-use super::Api;
 use super::caller::Caller;
 use super::extract::{Params, PathParts, checked, instant, page};
 use super::problem::{ApiError, ApiResult};
+use super::{Api, commands};
 
 /// The query of the list of events.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -33,6 +37,9 @@ pub(crate) struct EventParams {
     kind: Option<String>,
     /// Only those that arrived at this webhook trigger.
     trigger: Option<String>,
+    /// Only those that a quota did this to.
+    #[param(inline)]
+    quota: Option<QuotaOutcome>,
     /// Received at or after, RFC 3339.
     #[param(format = DateTime)]
     since: Option<String>,
@@ -62,6 +69,7 @@ pub(crate) async fn list(
         origin: params.origin,
         kind: params.kind,
         trigger: params.trigger,
+        quota: params.quota,
         since: instant("since", params.since.as_deref())?,
         until: instant("until", params.until.as_deref())?,
     };
@@ -83,6 +91,54 @@ pub(crate) async fn get(
     let event = checked("id", EventId::new(&id))?;
     let found = api.store.event(&caller.reach(), &event).await?;
     found.map(Json).ok_or_else(|| ApiError::not_found("event", &id))
+}
+
+/// Replay a refused event
+///
+/// Takes an event that a quota refused once more, with the same id: it is judged by the limits as they are now, and counts
+/// now. Twice is once. An event that was admitted is not taken again; replay its executions instead.
+#[utoipa::path(post, path = "/v1/events/{id}/replay", operation_id = "replayEvent", tag = "Events",
+    params(("id" = String, Path, description = "The event's id")),
+    responses((status = 202, description = "Durable, not yet processed", body = Accepted)))]
+pub(crate) async fn replay(
+    State(api): State<Api>,
+    caller: Caller,
+    PathParts(id): PathParts<String>,
+) -> ApiResult<(StatusCode, Json<Accepted>)> {
+    let event = checked("id", EventId::new(&id))?;
+    let stored = api.store.stored_event(&caller.reach(), &event).await?;
+    let stored = stored.ok_or_else(|| ApiError::not_found("event", &id))?;
+    if stored.view.quota != Some(QuotaOutcome::Blocked) {
+        let detail = format!("event {id} was not refused by a quota; replay its executions instead");
+        return Err(ApiError::new(ErrorCode::Conflict, detail));
+    }
+    let again = event_again(event, stored)?;
+    commands::append(&api, &again).await?;
+    Ok((StatusCode::ACCEPTED, Json(Accepted { event_id: id, event_ids: Vec::new() })))
+}
+
+/// The event as it came.
+fn event_again(id: EventId, stored: StoredEvent) -> ApiResult<EventRecord> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        ApiError::new(ErrorCode::DbError, format!("the stored event cannot be read: {error}"))
+    };
+    let StoredEvent { scope, view, headers, data, time } = stored;
+    Ok(EventRecord {
+        id,
+        source: view.source,
+        kind: view.kind,
+        subject: view.subject,
+        time,
+        scope,
+        origin: view.origin,
+        trigger: view.trigger.as_deref().map(TriggerId::new).transpose().map_err(|error| unreadable(&error))?,
+        workflow: None,
+        environment: None,
+        headers: serde_json::from_str(&headers).map_err(|error| unreadable(&error))?,
+        data: data.into(),
+        reply_to: None,
+        traceparent: None,
+    })
 }
 
 /// The routes of the ingest role, for the document only.

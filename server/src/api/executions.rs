@@ -11,7 +11,8 @@ use fastn_contract::page::Page;
 use fastn_domain::catalog::Catalog;
 use fastn_domain::event::{Command, Header, Replay};
 use fastn_domain::route::replay_execution;
-use fastn_domain::{EnvironmentId, EventId, ExecutionId, Scope, TriggerId, WorkflowId};
+use fastn_domain::time::parse_rfc3339;
+use fastn_domain::{EnvironmentId, EventId, ExecutionId, Reach, Scope, Timestamp, TriggerId, WorkflowId};
 use fastn_store::{ExecutionFilter, ReplaySource};
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -72,7 +73,10 @@ pub(crate) async fn list(
         until: instant("until", params.until.as_deref())?,
     };
     let page = page(params.cursor, params.limit)?;
-    Ok(Json(api.store.executions(&caller.reach(), &filter, &page).await?))
+    let mut page = api.store.executions(&caller.reach(), &filter, &page).await?;
+    let now = crate::clock::now();
+    page.items.iter_mut().for_each(|view| drop_past_waits(view, now));
+    Ok(Json(page))
 }
 
 /// Get an execution
@@ -86,7 +90,22 @@ pub(crate) async fn get(
     caller: Caller,
     PathParts(id): PathParts<String>,
 ) -> ApiResult<Json<ExecutionView>> {
-    found(&api, &caller, &id).await.map(Json)
+    let mut view = found(&api, &caller, &id).await?;
+    if view.status == ExecutionStatus::Queued {
+        let scope = scope_of(&caller, &view)?;
+        let (concurrency, _) = api.catalog.current().share(&scope);
+        let (execution, now) = (execution_id(&id)?, crate::clock::now());
+        view.waiting_on = api.store.waiting_on(&Reach::Customer(scope), execution, now, concurrency).await?;
+    }
+    Ok(Json(view))
+}
+
+/// A time that has come holds nothing back; what else does is told of one execution only.
+fn drop_past_waits(view: &mut ExecutionView, now: Timestamp) {
+    let until = view.waiting_on.as_ref().and_then(|waiting| parse_rfc3339(waiting.until.as_deref()?));
+    if until.is_some_and(|until| until <= now) {
+        view.waiting_on = None;
+    }
 }
 
 /// Cancel an execution

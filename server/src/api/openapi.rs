@@ -28,6 +28,7 @@ const DURATION_PATTERN: &str = "^[0-9]{1,9}[smhd]$";
         (name = "Alerts", description = "Rules, the times that they fired, and who was told."),
         (name = "Workflows", description = "Settings, versions, deployments, runs."),
         (name = "Triggers", description = "What starts workflows."),
+        (name = "Quotas", description = "Plans, tiers, limits, and what is used of them."),
         (name = "Schedules", description = "Triggers that fire by the clock: how they stand, run, backfill, pause, resume."),
         (name = "Apps", description = "Connector apps, whose events come to one shared URL."),
         (name = "Customers", description = "The account's customers."),
@@ -123,11 +124,24 @@ fn mend_schemas(schemas: &mut Map<String, Value>) {
             property[name] = value.clone();
         }
     };
-    for schema in ["Customer", "Workflow", "Trigger", "App", "AlertRule"] {
+    for schema in ["Customer", "Workflow", "Trigger", "App", "AlertRule", "Plan", "CustomerTier"] {
         limit(schema, "id", json!({"pattern": ID_PATTERN}));
     }
     for field in ["concurrency", "weight"] {
         limit("Customer", field, json!({"minimum": 1, "maximum": 10_000}));
+    }
+    limit("CustomerTier", "weight", json!({"minimum": 1, "maximum": 10_000}));
+    limit("Limit", "limit", json!({"minimum": 0, "maximum": 1_u64 << 53}));
+    for (schema, field, most) in [
+        ("Concurrency", "limit", 1_000_000),
+        ("Rate", "limit", 1_000_000),
+        ("Rate", "periodMs", 86_400_000),
+        ("Debounce", "periodMs", 86_400_000),
+        ("Debounce", "maxWaitMs", 86_400_000),
+        ("BatchWindow", "maxSize", 1_000),
+        ("BatchWindow", "maxWaitMs", 86_400_000),
+    ] {
+        limit(schema, field, json!({"minimum": 1, "maximum": most}));
     }
     limit("Trigger", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
     limit("App", "endpoint", json!({"readOnly": true}));
@@ -176,6 +190,7 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
             ErrorCode::AuthInvalid,
             ErrorCode::Forbidden,
             ErrorCode::RateLimited,
+            ErrorCode::QuotaExceeded,
         ]);
         codes.push(if webhook { ErrorCode::WebhookAuthFailed } else { ErrorCode::AuthExpired });
         codes.extend([ErrorCode::DbError, ErrorCode::WrongRegion]);

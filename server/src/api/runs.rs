@@ -62,6 +62,7 @@ pub(crate) async fn run(
     let catalog = api.catalog.current();
     let entry = runnable(&catalog, &scope, &workflow, &environment)?;
     let event = event(&scope, &workflow, &environment, &request, key.as_deref(), &headers)?;
+    super::limits::check_payload(&catalog, &scope, event.data.len())?;
     let execution = direct_execution(&scope, &event.source, &event.id, &workflow, &environment);
     if entry.spec.tier != Tier::Instant {
         commands::append(&api, &event).await?;

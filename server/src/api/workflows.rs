@@ -9,6 +9,7 @@ use fastn_contract::page::Page;
 use fastn_contract::resource::{Stored, Tier, Workflow};
 use fastn_domain::WorkflowId;
 use fastn_domain::catalog::ResourceKind;
+use fastn_domain::flow::{CompiledFlow, Holder};
 use fastn_domain::retry::ATTEMPTS;
 
 use super::Api;
@@ -64,6 +65,8 @@ pub(crate) async fn put(
     if !errors.is_empty() {
         return Err(ApiError::fields(errors));
     }
+    let known = api.store.resource(&caller.reach(), KIND, &id).await?.is_some();
+    let _one_at_a_time = api.may_create_workflow(&caller.account, known).await?;
     let write = resources::writing(KIND, None, &id, &workflow, expect)?;
     resources::put::<Workflow>(&api, &caller, write).await
 }
@@ -115,6 +118,9 @@ fn check(workflow: &Workflow) -> Vec<FieldError> {
                 complain(path, format!("must be at most {INTERVAL_MS_MAX}"));
             }
         }
+    }
+    if let Some(Err(wrong)) = workflow.flow.as_ref().map(|flow| CompiledFlow::compile(flow, Holder::Workflow)) {
+        errors.extend(wrong);
     }
     errors
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use fastn_sdk::contract::activity::{ExecutionStatus, ExecutionUpdate, ExecutionView};
 use fastn_sdk::contract::command::{ReplayDeadLetters, ReplayExecution, ReplayFrom};
+use fastn_sdk::contract::error::ErrorCode;
 use fastn_sdk::{Follow, Update};
 use futures_util::StreamExt as _;
 
@@ -58,6 +59,21 @@ pub(crate) enum EventCommand {
     List(ListArgs),
     /// Show an event with its payload
     Show(One),
+    /// Take events that a quota refused once more
+    #[command(after_help = "Example: fastn events replay --blocked --customer cus_acme")]
+    Replay {
+        /// Their ids
+        #[arg(required_unless_present = "blocked", conflicts_with = "blocked")]
+        ids: Vec<String>,
+        /// All that were refused, the oldest first
+        #[arg(long)]
+        blocked: bool,
+        /// Most of those that were refused
+        #[arg(long, default_value_t = 1_000, requires = "blocked")]
+        limit: usize,
+        #[command(flatten)]
+        remote: Remote,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -134,7 +150,34 @@ pub(crate) async fn events(command: EventCommand) -> anyhow::Result<()> {
             })
         }
         EventCommand::Show(one) => print::value(&one.remote.client()?.event(&one.id).await?),
+        EventCommand::Replay { ids, blocked, limit, remote } => replay_events(ids, blocked, limit, &remote).await,
     }
+}
+
+/// Takes refused events once more. Of those that are listed some may have been taken since; they are passed over.
+async fn replay_events(ids: Vec<String>, blocked: bool, limit: usize, remote: &Remote) -> anyhow::Result<()> {
+    let client = remote.client()?;
+    let ids = if blocked {
+        let rows = client.events().filter("quota", Some("blocked")).take(limit).await?;
+        let mut seen = std::collections::HashSet::new();
+        let mut ids: Vec<String> = rows.into_iter().map(|row| row.id).filter(|id| seen.insert(id.clone())).collect();
+        ids.reverse();
+        ids
+    } else {
+        ids
+    };
+    let mut replayed = Vec::new();
+    for id in ids {
+        match client.replay_event(&id).await {
+            Ok(answer) => replayed.push(answer.event_id),
+            Err(error) if blocked && error.code == Some(ErrorCode::Conflict) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if remote.json {
+        return print::value(&replayed);
+    }
+    print::line(format_args!("{} taken once more; `fastn events list` shows what became of them", replayed.len()))
 }
 
 pub(crate) async fn executions(command: ExecutionCommand) -> anyhow::Result<()> {
@@ -142,7 +185,7 @@ pub(crate) async fn executions(command: ExecutionCommand) -> anyhow::Result<()> 
         ExecutionCommand::List { list, workflow, event } => {
             let pager = list.remote.client()?.executions().filter("status", list.status.as_ref());
             let rows = pager.filter("workflow", workflow).filter("eventId", event).take(list.limit).await?;
-            let head = ["ADMITTED", "ID", "WORKFLOW", "CUSTOMER", "STATUS", "MS", "STEPS", "ERROR"];
+            let head = ["ADMITTED", "ID", "WORKFLOW", "CUSTOMER", "STATUS", "MS", "STEPS", "WHY"];
             print::rows(list.remote.json, &rows, &head, |row| {
                 vec![
                     row.created_at.clone(),
@@ -152,7 +195,7 @@ pub(crate) async fn executions(command: ExecutionCommand) -> anyhow::Result<()> 
                     print::word(&row.status),
                     row.duration_ms.map_or_else(String::new, |ms| ms.to_string()),
                     row.step_count.to_string(),
-                    row.error.as_ref().map_or_else(String::new, |error| error.message.clone()),
+                    why(row),
                 ]
             })
         }
@@ -288,6 +331,12 @@ fn status(style: Style, status: ExecutionStatus) -> String {
     }
 }
 
+/// Why it failed, or what it waits for.
+fn why(row: &ExecutionView) -> String {
+    let error = row.error.as_ref().map(|error| error.message.clone());
+    error.or_else(|| row.waiting_on.as_ref().map(|waiting| waiting.text.clone())).unwrap_or_default()
+}
+
 /// An execution for people: head, steps, result.
 pub(super) fn tree(style: Style, view: &ExecutionView) -> anyhow::Result<()> {
     let took = view.duration_ms.map_or_else(|| "still going".to_owned(), |ms| format!("{ms} ms"));
@@ -301,6 +350,9 @@ pub(super) fn tree(style: Style, view: &ExecutionView) -> anyhow::Result<()> {
     print::line(format_args!("├ customer    {}", view.customer))?;
     print::line(format_args!("├ event       {}   {}", view.event_id, print::word(&view.triggered_by)))?;
     print::line(format_args!("├ admitted    {}   attempt {}", view.created_at, view.attempt))?;
+    if let Some(waiting) = &view.waiting_on {
+        print::line(format_args!("├ {}", waiting.text))?;
+    }
     if let Some(of) = &view.replay_of {
         print::line(format_args!("├ replay of   {of}"))?;
     }

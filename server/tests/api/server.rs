@@ -218,6 +218,8 @@ pub(crate) fn sample(path: &str) -> (String, Option<Value>) {
         "/v1/env-configs/{environment}/{key}" => json!({"environment": "test", "key": "k", "value": 1}),
         "/v1/alert-rules/{id}" => json!({"id": "x"}),
         "/v1/alert-rules/{id}/silence" => json!({"duration": "1h"}),
+        "/v1/plans/{id}" | "/v1/customer-tiers/{id}" => json!({"id": "x"}),
+        "/v1/quota-settings" => json!({"plan": "unlimited"}),
         "/v1/executions/{id}/decisions" => json!({"step": "approval", "approved": true}),
         _ => json!({}),
     };

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use fastn_contract::error::FieldError;
-use fastn_contract::resource::{Route, Trigger, TriggerSource};
+use fastn_contract::resource::{ExecutionMode, Route, Trigger, TriggerSource};
 
 use super::verification;
 use crate::condition::Matcher;
 use crate::event::Header;
+use crate::flow::{CompiledFlow, Holder};
 use crate::ids::{AppId, CustomerId, EVENT_ID_BYTES_MAX, EnvironmentId, TriggerId, WorkflowId};
 use crate::path::Path;
 use crate::poll::Poll;
@@ -33,6 +34,8 @@ pub struct CompiledTrigger {
     pub deduplication_key: Option<Path>,
     /// Path of the key that orders sequential executions.
     pub sequence_key: Option<Path>,
+    /// What holds its executions back, with paths parsed.
+    pub flow: Option<CompiledFlow>,
     /// Its routes, in order.
     pub routes: Vec<CompiledRoute>,
     /// When it fires by the clock, if it does.
@@ -96,6 +99,17 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
     };
     let deduplication_key = path("deduplicationKey", &spec.deduplication_key);
     let sequence_key = path("sequenceKey", &spec.sequence_key);
+    let flow = match spec.flow.as_ref().map(|flow| CompiledFlow::compile(flow, Holder::Trigger)) {
+        Some(Ok(flow)) => Some(flow),
+        Some(Err(wrong)) => {
+            wrong.into_iter().for_each(|error| complain(&error.path, error.message));
+            None
+        }
+        None => None,
+    };
+    if spec.mode == ExecutionMode::Sequential && flow.as_ref().is_some_and(|flow| flow.batch.is_some()) {
+        complain("flow.batch", "a sequential trigger has no batches: choose one of the two".to_owned());
+    }
     check_source(&spec.source, &mut complain);
     let ticks = match &spec.source {
         TriggerSource::Schedule(schedule) => Schedule::compile(schedule, &spec.id)
@@ -128,6 +142,7 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
                 spec,
                 deduplication_key,
                 sequence_key,
+                flow,
                 routes,
                 ticks,
                 poll,

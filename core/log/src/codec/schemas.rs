@@ -21,13 +21,15 @@ pub(crate) enum Kind {
     StateSnapshot,
     Checkpoint,
     Trace,
+    Started,
+    FlowSnapshot,
 }
 
 /// The namespace of every record.
 const NAMESPACE: &str = "fastn.log.v1";
 
 impl Kind {
-    pub(crate) const ALL: [Kind; 10] = [
+    pub(crate) const ALL: [Kind; 12] = [
         Kind::Event,
         Kind::Claim,
         Kind::Admitted,
@@ -38,6 +40,8 @@ impl Kind {
         Kind::StateSnapshot,
         Kind::Checkpoint,
         Kind::Trace,
+        Kind::Started,
+        Kind::FlowSnapshot,
     ];
 
     /// The name of the struct, which the schema's record must have too.
@@ -53,6 +57,8 @@ impl Kind {
             Kind::StateSnapshot => "StateSnapshot",
             Kind::Checkpoint => "Checkpoint",
             Kind::Trace => "Trace",
+            Kind::Started => "Started",
+            Kind::FlowSnapshot => "FlowSnapshot",
         }
     }
 
@@ -85,6 +91,11 @@ const FILES: &[(&str, &str)] = &[
     ("checkpoint.1.avsc", include_str!("../../schemas/checkpoint.1.avsc")),
     ("trace.1.avsc", include_str!("../../schemas/trace.1.avsc")),
     ("finished.2.avsc", include_str!("../../schemas/finished.2.avsc")),
+    ("admitted.2.avsc", include_str!("../../schemas/admitted.2.avsc")),
+    ("progress.2.avsc", include_str!("../../schemas/progress.2.avsc")),
+    ("snapshot.2.avsc", include_str!("../../schemas/snapshot.2.avsc")),
+    ("started.1.avsc", include_str!("../../schemas/started.1.avsc")),
+    ("flow_snapshot.1.avsc", include_str!("../../schemas/flow_snapshot.1.avsc")),
 ];
 
 /// A line of `schemas/index.json`.

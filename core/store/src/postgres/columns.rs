@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::text::clean;
-use crate::ended::{Ended, array};
+use crate::ended::{Ended, array, json};
 use crate::label::Label as _;
 use crate::projection::{EventRow, ExecutionPatch, ExecutionRow, InputRow};
 
@@ -28,6 +28,7 @@ pub(super) struct Events<'r> {
     pub(super) executions: Vec<Option<Vec<u8>>>,
     pub(super) headers: Vec<Option<String>>,
     pub(super) data: Vec<Option<Text<'r>>>,
+    pub(super) quota: Vec<Option<&'static str>>,
 }
 
 impl<'r> Events<'r> {
@@ -57,6 +58,7 @@ impl<'r> Events<'r> {
         self.executions.push((!executions.is_empty()).then_some(executions));
         self.headers.push(array(&row.headers));
         self.data.push(row.data.as_deref().map(clean));
+        self.quota.push(row.quota.map(|quota| quota.label()));
     }
 }
 
@@ -126,6 +128,7 @@ pub(super) struct Executions {
     pub(super) event_time: Vec<Option<i64>>,
     pub(super) headers: Vec<Option<String>>,
     pub(super) input: Vec<Option<String>>,
+    pub(super) flow: Vec<Option<String>>,
 }
 
 impl Executions {
@@ -163,5 +166,6 @@ impl Executions {
         self.event_source.push(owned(source));
         self.event_time.push(time);
         self.input.push(owned(input));
+        self.flow.push(row.flow.as_deref().map(json));
     }
 }

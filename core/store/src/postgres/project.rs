@@ -1,7 +1,7 @@
 //! The projector's batch: a transaction of a few statements over whole columns.
 //!
 //! Locks are taken in one order, so that no two projectors wait for each other in a circle: positions by partition, then
-//! events, executions and dead letters. The positions come first and are compared with what is stored; whoever is second
+//! events, executions, dead letters and usage. The positions come first and are compared with what is stored; whoever is second
 //! waits for the first one's commit and is refused.
 
 use fastn_domain::ids::ExecutionId;
@@ -9,6 +9,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::columns::{Events, Executions, States};
 use super::error::{commit, database};
+use super::usage;
 use crate::error::refused;
 use crate::projection::{Advance, EventRow, Position, ProjectionBatch};
 use crate::seam::{StoreErrorKind, StoreResult};
@@ -29,7 +30,7 @@ pub(super) async fn position(pool: &PgPool, partition: u32) -> StoreResult<Posit
 
 pub(super) async fn project(pool: &PgPool, batch: ProjectionBatch) -> StoreResult<()> {
     let failed = |error| database("project", "a batch", error);
-    let ProjectionBatch { mut advances, events, mut executions, mut patches } = batch;
+    let ProjectionBatch { mut advances, events, mut executions, mut patches, usage: used } = batch;
     advances.sort_by_key(|advance| advance.partition);
     let replayed: Vec<Vec<u8>> =
         executions.iter().filter_map(|row| row.replay_of).map(|id: ExecutionId| id.to_bytes().to_vec()).collect();
@@ -54,6 +55,7 @@ pub(super) async fn project(pool: &PgPool, batch: ProjectionBatch) -> StoreResul
             .await
             .map_err(failed)?;
     }
+    usage::count(&mut tx, &used).await.map_err(failed)?;
     tx.commit().await.map_err(|error| commit("project", "a batch", error))
 }
 
@@ -105,9 +107,9 @@ async fn put_events(tx: &mut PgConnection, rows: &[EventRow]) -> Result<(), sqlx
     let rows = Events::of(rows);
     sqlx::query!(
         "INSERT INTO events (seq, account, customer, id, received, status, kind, source, subject, origin, trigger_id, \
-         time, reason, executions, headers, data) SELECT * FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::TEXT[], \
+         time, reason, executions, headers, data, quota) SELECT * FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::TEXT[], \
          $4::TEXT[], $5::BIGINT[], $6::TEXT[], $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::TEXT[], $11::TEXT[], \
-         $12::BIGINT[], $13::TEXT[], $14::BYTEA[], $15::TEXT[], $16::TEXT[]) \
+         $12::BIGINT[], $13::TEXT[], $14::BYTEA[], $15::TEXT[], $16::TEXT[], $17::TEXT[]) \
          ON CONFLICT (seq, received) DO NOTHING",
         &rows.seq,
         &rows.account as _,
@@ -124,7 +126,8 @@ async fn put_events(tx: &mut PgConnection, rows: &[EventRow]) -> Result<(), sqlx
         &rows.reason as _,
         &rows.executions as _,
         &rows.headers as _,
-        &rows.data as _
+        &rows.data as _,
+        &rows.quota as _
     )
     .execute(tx)
     .await?;
@@ -152,12 +155,12 @@ async fn put_executions(tx: &mut PgConnection, rows: Executions) -> Result<(), s
     sqlx::query!(
         "WITH put AS (INSERT INTO executions (id, account, customer, created, ended, status, workflow, version, \
          environment, tier, origin, trigger_id, event_id, event_seq, replay_of, parent, attempt, finished, step_count, \
-         error, event_kind, event_source, event_time, headers, input, steps, logs, output, results, waits) \
+         error, event_kind, event_source, event_time, headers, input, steps, logs, output, results, waits, flow) \
          SELECT * FROM UNNEST($1::BYTEA[], $2::TEXT[], $3::TEXT[], $4::BIGINT[], $5::BOOLEAN[], $6::TEXT[], \
          $7::TEXT[], $8::BIGINT[], $9::TEXT[], $10::TEXT[], $11::TEXT[], $12::TEXT[], $13::TEXT[], $14::BIGINT[], \
          $15::BYTEA[], $16::BYTEA[], $17::BIGINT[], $18::BIGINT[], $19::BIGINT[], $20::TEXT[], $21::TEXT[], \
          $22::TEXT[], $23::BIGINT[], $24::TEXT[], $25::TEXT[], $26::TEXT[], $27::TEXT[], $28::TEXT[], $29::TEXT[], \
-         $30::TEXT[]) \
+         $30::TEXT[], $31::TEXT[]) \
          RETURNING id, account, customer, workflow, event_id, status, attempt, finished, error) \
          INSERT INTO dead_letters (id, account, customer, workflow, event_id, status, attempts, created, error) \
          SELECT id, account, customer, workflow, event_id, 'pending', attempt, finished, error FROM put \
@@ -193,7 +196,8 @@ async fn put_executions(tx: &mut PgConnection, rows: Executions) -> Result<(), s
         &state.logs as _,
         &state.output as _,
         &state.results as _,
-        &state.waits as _
+        &state.waits as _,
+        &rows.flow as _
     )
     .execute(tx)
     .await?;
@@ -242,6 +246,9 @@ async fn put_progress(tx: &mut PgConnection, rows: States) -> Result<(), sqlx::E
 }
 
 pub(super) async fn reset(pool: &PgPool) -> StoreResult<()> {
-    let empty = sqlx::query!("SELECT reset_activity() AS done").execute(pool).await;
-    empty.map(drop).map_err(|error| commit("empty", "the activity tables", error))
+    let failed = |error| commit("empty", "the activity tables", error);
+    let mut tx = pool.begin().await.map_err(failed)?;
+    sqlx::query!("SELECT reset_activity() AS done").execute(&mut *tx).await.map_err(failed)?;
+    sqlx::query!("SELECT reset_usage() AS done").execute(&mut *tx).await.map_err(failed)?;
+    tx.commit().await.map_err(failed)
 }

@@ -3,19 +3,19 @@
 use fastn_contract::activity::EventView;
 use fastn_contract::page::Page;
 use fastn_domain::ids::EventId;
-use fastn_domain::scope::Reach;
+use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 
-use super::row::{Columns, execution_id, next_cursor};
+use super::row::{Columns, execution_id, next_cursor, read_label_error};
 use super::{Cells, Reader, Select};
 use crate::label::Label as _;
-use crate::seam::{EventFilter, PageRequest, StoreResult};
+use crate::seam::{EventFilter, PageRequest, StoreResult, StoredEvent};
 
 const LIST: &str = "SELECT t.seq, t.customer, t.id, t.received, t.status, t.kind, t.source, t.subject, t.origin, \
-    t.trigger_id, t.time, t.reason, t.executions FROM events t";
+    t.trigger_id, t.time, t.reason, t.quota, t.executions FROM events t";
 
 const ONE: &str = "SELECT t.seq, t.customer, t.id, t.received, t.status, t.kind, t.source, t.subject, t.origin, \
-    t.trigger_id, t.time, t.reason, t.executions, t.data FROM events t";
+    t.trigger_id, t.time, t.reason, t.quota, t.executions, t.account, t.headers, t.data FROM events t";
 
 pub(crate) async fn list(
     reader: &mut impl Reader,
@@ -40,6 +40,9 @@ pub(crate) async fn list(
     if let Some(trigger) = &filter.trigger {
         query.push(" AND t.trigger_id = ").bind_text(trigger);
     }
+    if let Some(quota) = filter.quota {
+        query.push(" AND t.quota = ").bind_text(quota.label());
+    }
     if let Some(since) = filter.since {
         query.push(" AND t.received >= ").bind_number(since.0);
     }
@@ -53,12 +56,29 @@ pub(crate) async fn list(
     Ok(Page { items, next_cursor })
 }
 
-pub(crate) async fn one(reader: &mut impl Reader, reach: &Reach, id: &EventId) -> StoreResult<Option<EventView>> {
+/// A duplicate has the id of the event that it repeats, which is the one to show.
+async fn whole<R: Reader>(reader: &mut R, reach: &Reach, id: &EventId) -> StoreResult<Vec<R::Row>> {
     let mut query = Select::within(ONE, reach);
-    // A duplicate has the id of the event that it repeats, which is the one to show.
     query.push(" AND t.id = ").bind_text(id.as_str());
     query.push(" ORDER BY t.status = 'duplicate', t.received DESC, t.seq DESC LIMIT 1");
-    let rows = reader.rows(query, "read event", id.as_str()).await?;
+    reader.rows(query, "read event", id.as_str()).await
+}
+
+pub(crate) async fn stored(reader: &mut impl Reader, reach: &Reach, id: &EventId) -> StoreResult<Option<StoredEvent>> {
+    let rows = whole(reader, reach, id).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let view = view(row)?;
+    let row = Columns::new("events", row);
+    let Some(data) = row.text_or_null("data")? else { return Ok(None) };
+    let (account, customer) = (row.text("account")?, row.text("customer")?);
+    let scope = Scope::parse(&account, &customer).map_err(|_| read_label_error("events", "customer", &customer))?;
+    let headers = row.text_or_null("headers")?.unwrap_or_else(|| "[]".to_owned());
+    let time = Timestamp(row.number("time")?);
+    Ok(Some(StoredEvent { scope, view, headers, data, time }))
+}
+
+pub(crate) async fn one(reader: &mut impl Reader, reach: &Reach, id: &EventId) -> StoreResult<Option<EventView>> {
+    let rows = whole(reader, reach, id).await?;
     let Some(row) = rows.first() else { return Ok(None) };
     let mut event = view(row)?;
     event.data = Columns::new("events", row).value("data")?;
@@ -80,6 +100,7 @@ fn view(row: &impl Cells) -> StoreResult<EventView> {
         received_at: Timestamp(row.number("received")?).to_string(),
         status: row.label("status")?,
         reason: row.text_or_null("reason")?,
+        quota: row.label_or_null("quota")?,
         executions: executions.map(|id| id.to_string()).collect(),
         data: None,
     })

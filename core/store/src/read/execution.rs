@@ -15,7 +15,7 @@ use crate::label::Label as _;
 use crate::seam::{ExecutionFilter, PageRequest, ReplaySource, StoreResult};
 
 const LIST: &str = "SELECT t.seq, t.id, t.customer, t.created, t.status, t.workflow, t.version, t.environment, t.tier, \
-    t.origin, t.trigger_id, t.event_id, t.replay_of, t.parent, t.attempt, t.finished, t.step_count, t.error \
+    t.origin, t.trigger_id, t.event_id, t.replay_of, t.parent, t.attempt, t.finished, t.step_count, t.error, t.flow \
     FROM executions t";
 
 const ONE: &str = "SELECT t.seq, t.id, t.account, t.customer, t.created, t.status, t.workflow, t.version, \
@@ -23,7 +23,7 @@ const ONE: &str = "SELECT t.seq, t.id, t.account, t.customer, t.created, t.statu
     t.step_count, t.error, COALESCE(t.event_kind, e.kind) AS event_kind, \
     COALESCE(t.event_source, e.source) AS event_source, COALESCE(t.event_time, e.time) AS event_time, \
     t.headers, e.headers AS event_headers, COALESCE(t.input, e.data) AS input, t.steps, t.logs, t.output, t.results, \
-    t.waits FROM executions t LEFT JOIN events e \
+    t.waits, t.flow FROM executions t LEFT JOIN events e \
     ON e.seq = t.event_seq AND e.account = t.account AND e.customer = t.customer";
 
 pub(crate) async fn list(
@@ -114,6 +114,7 @@ fn summary(row: &impl Cells) -> StoreResult<ExecutionView> {
     let row = Columns::new("executions", row);
     let created = row.number("created")?;
     let finished = row.number_or_null("finished")?;
+    let status = row.label("status")?;
     Ok(ExecutionView {
         id: row.execution("id")?.to_string(),
         customer: row.text("customer")?,
@@ -121,7 +122,7 @@ fn summary(row: &impl Cells) -> StoreResult<ExecutionView> {
         version: row.count("version")?,
         environment: row.text("environment")?,
         tier: row.label("tier")?,
-        status: row.label("status")?,
+        status,
         triggered_by: row.label("origin")?,
         trigger: row.text_or_null("trigger_id")?,
         event_id: row.text("event_id")?,
@@ -132,6 +133,7 @@ fn summary(row: &impl Cells) -> StoreResult<ExecutionView> {
         finished_at: finished.map(|at| Timestamp(at).to_string()),
         duration_ms: finished.map(|at| u64::try_from((at - created) / 1_000).unwrap_or(0)),
         step_count: row.count("step_count")?,
+        waiting_on: super::usage::held(status, row.json("flow")?),
         error: row.json("error")?,
         input: None,
         output: None,

@@ -67,6 +67,11 @@ impl<'r> Columns<'r> {
         T::from_label(text).ok_or_else(|| read_label_error(self.table, column, text))
     }
 
+    pub(crate) fn label_or_null<T: Label>(&self, column: &'static str) -> StoreResult<Option<T>> {
+        let read = |text| T::from_label(text).ok_or_else(|| read_label_error(self.table, column, text));
+        self.text_ref(column)?.map(read).transpose()
+    }
+
     pub(crate) fn count(&self, column: &'static str) -> StoreResult<u32> {
         let number = self.number(column)?;
         u32::try_from(number).map_err(|_| read_label_error(self.table, column, &number.to_string()))

@@ -6,6 +6,7 @@
 //!   events      INSERT … ON CONFLICT (seq) DO NOTHING
 //!   executions  whole ones: INSERT … ON CONFLICT (id) DO UPDATE
 //!   patches     UPDATE … FROM (VALUES …), only of those that have not ended
+//!   usage       INSERT … ON CONFLICT DO UPDATE SET used = used + …
 //!   letters     of those that failed: INSERT … SELECT; of those that are replayed: UPDATE
 //! COMMIT
 //! ```
@@ -20,11 +21,12 @@ use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 use self::bind::{Arguments, bind_event, bind_execution, bind_progress};
 use self::statement::{DEAD_LETTERS, EVENTS, EXECUTIONS, MARK_REPLAYED, PROGRESS, Statement, chunks};
 use super::error::database;
+use super::usage;
 use crate::error::refused;
 use crate::projection::{Advance, Position, ProjectionBatch};
 use crate::seam::{StoreErrorKind, StoreResult};
 
-type Tx = Transaction<'static, Sqlite>;
+pub(super) type Tx = Transaction<'static, Sqlite>;
 
 pub(super) async fn position(pool: &SqlitePool, partition: u32) -> StoreResult<Position> {
     let failed = |error| database("read position of", format!("partition {partition}"), error);
@@ -56,6 +58,7 @@ pub(super) async fn project(pool: &SqlitePool, batch: ProjectionBatch) -> StoreR
     let bind_id = |to: &mut Arguments, id: ExecutionId| to.blob(id.to_bytes().to_vec());
     run(&mut tx, &DEAD_LETTERS, failures, bind_id).await?;
     run(&mut tx, &MARK_REPLAYED, replayed, bind_id).await?;
+    usage::count(&mut tx, &batch.usage).await.map_err(failed)?;
     tx.commit().await.map_err(failed)
 }
 
@@ -114,7 +117,14 @@ async fn run<T>(
 pub(super) async fn reset(pool: &SqlitePool) -> StoreResult<()> {
     let failed = |error| database("empty", "the activity tables", error);
     let mut tx = pool.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    for table in ["DELETE FROM events", "DELETE FROM executions", "DELETE FROM dead_letters", "DELETE FROM projected"] {
+    // Requests to the API are counted nowhere else.
+    for table in [
+        "DELETE FROM events",
+        "DELETE FROM executions",
+        "DELETE FROM dead_letters",
+        "DELETE FROM usage WHERE measure <> 'api_calls'",
+        "DELETE FROM projected",
+    ] {
         sqlx::query(table).execute(&mut *tx).await.map_err(failed)?;
     }
     tx.commit().await.map_err(failed)

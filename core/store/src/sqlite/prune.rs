@@ -33,7 +33,8 @@ pub(super) async fn prune(pool: &SqlitePool, before: Timestamp, rows_max: u32, n
     let letters =
         sqlx::query(LETTERS).bind(long_before).bind(i64::from(rows_max)).execute(&mut *tx).await.map_err(failed)?;
     tx.commit().await.map_err(failed)?;
-    Ok(executions + events + letters.rows_affected())
+    let usage = super::usage::prune(pool, now).await?;
+    Ok(executions + events + letters.rows_affected() + usage)
 }
 
 /// Walks the executions in the order of their making. Those that have not ended stay and are passed over, so the walk

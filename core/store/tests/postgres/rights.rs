@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use fastn_contract::activity::ExecutionStatus;
+use fastn_contract::quota::Measure;
 use fastn_domain::catalog::ResourceKind;
 use fastn_domain::scope::Reach;
 use fastn_domain::{Timestamp, TriggerId};
 use fastn_store::{
     AlertSave, Expect, MasterKey, PollSave, Polls as _, RememberedAnswer, ResourceWrite, Store as _, Vault,
 };
-use fastn_testkit::store_suite::{alert, batch, end, event, execution, scope};
+use fastn_testkit::store_suite::{alert, batch, end, event, execution, scope, used};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 
 use crate::server::Database;
@@ -34,6 +35,7 @@ async fn filled() -> Database {
     let mut failed = execution(&own, 1);
     failed.state = end(ExecutionStatus::Failed, 1);
     rows.executions = vec![failed, execution(&own, 2)];
+    rows.usage = vec![used(&own, Measure::Events, 1)];
     store.project(rows).await.unwrap();
     let answer = RememberedAnswer { fingerprint: "f".to_owned(), status: 201, body: "{}".to_owned() };
     store.remember(&Reach::Customer(own.clone()), "k", answer).await.unwrap();
@@ -123,14 +125,14 @@ async fn raw_sql_shows_a_stranger_nothing() {
     }
     assert!(held > 0, "there was something to see");
     bind(&mut session, "customer", "a", "c").await;
-    for table in ["resources", "idempotency", "events", "executions", "dead_letters", "alerts", "polls", "poll_chunks"]
-    {
+    let tables = ["resources", "idempotency", "events", "executions", "dead_letters", "usage", "alerts"];
+    for table in tables.into_iter().chain(["polls", "poll_chunks"]) {
         assert!(count(&mut session, table).await.unwrap() > 0, "{table} shows its owner something");
     }
     // A node's right reaches no further than configuration and which polls are due.
     bind(&mut session, "node", "", "").await;
     assert_eq!(count(&mut session, "resources").await, Some(1));
-    for table in ["idempotency", "events", "executions", "dead_letters", "alerts", "poll_chunks"] {
+    for table in ["idempotency", "events", "executions", "dead_letters", "usage", "alerts", "poll_chunks"] {
         assert_eq!(count(&mut session, table).await, Some(0), "{table}");
     }
 }
@@ -168,6 +170,10 @@ async fn raw_sql_changes_nothing_foreign() {
         "SELECT grant_alert_rights('fastn_app', 'fastn_app')",
         "SELECT reset_activity()",
         "SELECT grant_rights('fastn_app', 'fastn_app')",
+        "SELECT grant_usage_rights('fastn_app', 'fastn_app')",
+        "SELECT prune_usage(0)",
+        "INSERT INTO usage (account, customer, day, measure, used) VALUES ('b', 'c', 0, 'events', 1)",
+        "INSERT INTO usage (account, customer, day, measure, used) VALUES ('a', 'c', 0, 'api_calls', 1)",
     ];
     for text in refused {
         assert!(session.execute(text).await.is_err(), "{text}");

@@ -9,17 +9,21 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView, Origin};
 use fastn_contract::alert::AlertView;
+use fastn_contract::flow::WaitingOn;
 use fastn_contract::page::Page;
+use fastn_contract::quota::{Measure, UsageRow};
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
+use fastn_domain::journal::{Flow, HeldBy};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    AlertFilter, AlertMemory, AlertSave, EventFilter, EventRow, ExecutionFilter, Expect, PageRequest, Polls, Position,
-    ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreResult,
+    AlertFilter, AlertMemory, AlertSave, ApiCalls, EventFilter, EventRow, ExecutionFilter, ExecutionRow, Expect,
+    PageRequest, Polls, Position, ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store,
+    StoreResult, StoredEvent, UsageFilter,
 };
 
-use super::rows::{alert, batch, end, event, execution, scope};
+use super::rows::{alert, batch, end, event, execution, scope, used};
 
 /// The methods of the seam, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,6 +39,11 @@ enum Method {
     ReplaySource,
     DeadLetters,
     DeadLetter,
+    StoredEvent,
+    Usage,
+    EventsSince,
+    CountApiCalls,
+    WaitingOn,
     Remember,
     Recall,
     KnownFires,
@@ -72,7 +81,12 @@ impl Method {
             Self::Execution => Self::ReplaySource,
             Self::ReplaySource => Self::DeadLetters,
             Self::DeadLetters => Self::DeadLetter,
-            Self::DeadLetter => Self::Remember,
+            Self::DeadLetter => Self::StoredEvent,
+            Self::StoredEvent => Self::Usage,
+            Self::Usage => Self::EventsSince,
+            Self::EventsSince => Self::CountApiCalls,
+            Self::CountApiCalls => Self::WaitingOn,
+            Self::WaitingOn => Self::Remember,
             Self::Remember => Self::Recall,
             Self::Recall => Self::KnownFires,
             Self::KnownFires => Self::ScheduleRuns,
@@ -147,7 +161,8 @@ async fn seed(store: &dyn Store, own: &Scope) {
     let mut scheduled = execution(own, 9);
     scheduled.state = end(ExecutionStatus::Failed, 9);
     (scheduled.origin, scheduled.trigger) = (Origin::Schedule, Some(trigger_id()));
-    rows.executions = vec![failed, scheduled];
+    rows.executions = vec![failed, scheduled, held(own)];
+    rows.usage = vec![used(own, Measure::Events, 1)];
     store.project(rows).await.expect("projects");
     store.remember(&Reach::Customer(own.clone()), "k", answer("own")).await.expect("remembers");
     let alerts = vec![alert(own, 1)];
@@ -159,6 +174,14 @@ fn answer(body: &str) -> RememberedAnswer {
 }
 
 const ID: ExecutionId = ExecutionId(1);
+/// One that has not started, and waits for a time.
+const HELD: ExecutionId = ExecutionId(7);
+
+fn held(own: &Scope) -> ExecutionRow {
+    let limit = HeldBy { limit: "rate".to_owned(), of: "trigger t".to_owned() };
+    let flow = Flow { not_before: Some(Timestamp(i64::MAX)), limit: Some(limit), ..Flow::default() };
+    ExecutionRow { flow: Some(Box::new(flow)), ..execution(own, 7) }
+}
 
 fn event_id() -> EventId {
     EventId::new("evt_1").expect("plain")
@@ -188,6 +211,10 @@ async fn seen_by_owner(store: &dyn Store, own: &Scope) -> Vec<String> {
         some(shown(&store.replay_source(&reach, ID).await.expect("reads"))),
         some(shown(&store.dead_letters(&reach, None, None, &page).await.expect("reads"))),
         some(shown(&store.dead_letter(&reach, ID).await.expect("reads"))),
+        some(shown(&store.stored_event(&reach, &event_id()).await.expect("reads"))),
+        some(shown(&store.usage(&reach, &UsageFilter::default(), &page).await.expect("reads"))),
+        some(shown(&store.events_since(&reach, Timestamp(0)).await.expect("reads"))),
+        some(shown(&store.waiting_on(&reach, HELD, Timestamp(0), None).await.expect("reads"))),
         some(shown(&store.recall(&reach, "k").await.expect("reads"))),
         store.known_fires(&reach, &[fire_id()]).await.expect("reads").iter().map(|known| shown(known)).collect(),
         shown(&store.schedule_runs(&reach, &trigger_id(), Timestamp(0), "").await.expect("reads").last),
@@ -217,6 +244,11 @@ async fn reads_nothing(store: &dyn Store, stranger: &Reach) {
     assert!(store.dead_letters(stranger, None, None, &page).await.expect("reads").items.is_empty());
     assert_eq!(store.dead_letter(stranger, ID).await.expect("reads"), None);
     assert_eq!(store.known_fires(stranger, &[fire_id()]).await.expect("reads"), []);
+    assert_eq!(store.stored_event(stranger, &event_id()).await.expect("reads"), None);
+    let usage = store.usage(stranger, &UsageFilter::default(), &page).await.expect("reads");
+    assert!(usage.items.iter().all(|row| row.measure == Measure::ApiCalls && row.customer.is_empty()));
+    assert_eq!(store.events_since(stranger, Timestamp(0)).await.expect("counts"), 0);
+    assert_eq!(store.waiting_on(stranger, HELD, Timestamp(0), None).await.expect("reads"), None);
     assert_eq!(
         store.schedule_runs(stranger, &trigger_id(), Timestamp(0), "").await.expect("reads"),
         Default::default()
@@ -245,6 +277,9 @@ async fn writes_nothing(store: &dyn Store, stranger: &Reach, own: &Scope) {
     if written.is_ok() {
         store.write(stranger.account(), vec![write(None)]).await.expect("deletes its own");
     }
+    // Requests of the account itself: no customer's usage is touched.
+    let calls = ApiCalls { customer: None, day: 0, calls: 1 };
+    store.count_api_calls(stranger.account(), vec![calls]).await.expect("counts its own");
     store.remember(stranger, "k", answer("theirs")).await.expect("remembers");
 }
 
@@ -318,6 +353,27 @@ impl Store for Witness {
     }
     async fn dead_letter(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<DeadLetterView>> {
         self.saw(Method::DeadLetter).dead_letter(reach, id).await
+    }
+    async fn stored_event(&self, reach: &Reach, id: &EventId) -> StoreResult<Option<StoredEvent>> {
+        self.saw(Method::StoredEvent).stored_event(reach, id).await
+    }
+    async fn usage(&self, reach: &Reach, filter: &UsageFilter, page: &PageRequest) -> StoreResult<Page<UsageRow>> {
+        self.saw(Method::Usage).usage(reach, filter, page).await
+    }
+    async fn events_since(&self, reach: &Reach, since: Timestamp) -> StoreResult<u64> {
+        self.saw(Method::EventsSince).events_since(reach, since).await
+    }
+    async fn count_api_calls(&self, account: &AccountId, counts: Vec<ApiCalls>) -> StoreResult<()> {
+        self.saw(Method::CountApiCalls).count_api_calls(account, counts).await
+    }
+    async fn waiting_on(
+        &self,
+        reach: &Reach,
+        id: ExecutionId,
+        now: Timestamp,
+        concurrency: Option<u32>,
+    ) -> StoreResult<Option<WaitingOn>> {
+        self.saw(Method::WaitingOn).waiting_on(reach, id, now, concurrency).await
     }
     async fn remember(
         &self,

@@ -2,6 +2,7 @@
 
 use fastn_contract::activity::{EventStatus, ExecutionError, ExecutionStatus, Origin};
 use fastn_contract::alert::{AlertComparison, AlertMetric, AlertState, AlertView};
+use fastn_contract::quota::Measure;
 use fastn_contract::resource::Tier;
 use fastn_domain::event::Header;
 use fastn_domain::ids::{EnvironmentId, EventId, ExecutionId, WorkflowId};
@@ -10,7 +11,7 @@ use fastn_domain::scope::Scope;
 use fastn_domain::time::Timestamp;
 use fastn_store::{
     Advance, AlertRow, EventRow, EventSeq, ExecutionEnd, ExecutionPatch, ExecutionRow, ExecutionState, InputRow,
-    Position, ProjectionBatch,
+    Position, ProjectionBatch, UsageDelta,
 };
 
 /// A customer by short names.
@@ -33,6 +34,7 @@ pub fn event(scope: &Scope, n: u64) -> EventRow {
         trigger: None,
         status: EventStatus::Delivered,
         reason: None,
+        quota: None,
         executions: vec![ExecutionId(u128::from(n))],
         headers: vec![Header { name: "a".to_owned(), value: "event".to_owned() }],
         data: Some(format!(r#"{{"n":{n}}}"#).into()),
@@ -55,6 +57,7 @@ pub fn execution(scope: &Scope, n: u64) -> ExecutionRow {
         parent: None,
         headers: vec![Header { name: "a".to_owned(), value: "route".to_owned() }],
         input: InputRow::Event(EventSeq::new(0, n)),
+        flow: None,
         state: state(ExecutionStatus::Queued),
     }
 }
@@ -99,6 +102,11 @@ pub fn end(status: ExecutionStatus, n: u64) -> ExecutionState {
         }),
         ..state(status)
     }
+}
+
+/// So much used by a customer on day 0.
+pub fn used(scope: &Scope, measure: Measure, used: u64) -> UsageDelta {
+    UsageDelta { scope: scope.clone(), day: 0, measure, used }
 }
 
 /// An error as executions end with.

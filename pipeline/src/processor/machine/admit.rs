@@ -4,16 +4,20 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use fastn_contract::activity::{EventStatus, Origin};
+use fastn_contract::quota::QuotaOutcome;
 use fastn_contract::resource::{ExecutionMode, Switch};
 use fastn_domain::catalog::{AccountCatalog, CompiledRoute, CompiledTrigger, app_of_source};
 use fastn_domain::condition::Subject;
 use fastn_domain::event::{COMMAND_TYPE, EventRecord};
 use fastn_domain::ids::{EnvironmentId, ExecutionId, WorkflowId};
-use fastn_domain::journal::{Admitted, AdmittedEvent, DedupHash, JournalRecord, NewExecution};
+use fastn_domain::journal::{Admitted, AdmittedEvent, Batched, Count, DedupHash, HeldBy, JournalRecord, NewExecution};
+use fastn_domain::time::Timestamp;
 use fastn_domain::{catalog::ENVIRONMENT_TEST, route};
 use serde_json::Value;
 
 use super::execution::{Execution, Payload, Phase};
+use super::flow::{FlowVerdict, Holder, Joined};
+use super::quota::Charge;
 use super::{Answer, LoggedEvent, Machine, Output};
 
 /// What admission made of an event, before it is in the journal.
@@ -22,21 +26,43 @@ pub(super) struct Verdict {
     pub(super) reason: Option<String>,
     pub(super) dedup: Vec<DedupHash>,
     pub(super) executions: Vec<NewExecution>,
+    /// The windows that it counts in.
+    counted: Vec<Count>,
+    quota: Option<QuotaOutcome>,
+    batches: Vec<Batched>,
+    /// Whether the next event must be judged after what this one starts is known.
+    looks_at_others: bool,
 }
 
 impl Verdict {
+    fn of(status: EventStatus, reason: Option<String>) -> Self {
+        Self {
+            status,
+            reason,
+            dedup: Vec::new(),
+            executions: Vec::new(),
+            counted: Vec::new(),
+            quota: None,
+            batches: Vec::new(),
+            looks_at_others: false,
+        }
+    }
+
     pub(super) fn delivered(executions: Vec<NewExecution>) -> Self {
-        Self { status: EventStatus::Delivered, reason: None, dedup: Vec::new(), executions }
+        Self { executions, ..Self::of(EventStatus::Delivered, None) }
     }
 
     pub(super) fn rejected(reason: impl Into<String>) -> Self {
-        let reason = Some(reason.into());
-        Self { status: EventStatus::Rejected, reason, dedup: Vec::new(), executions: Vec::new() }
+        Self::of(EventStatus::Rejected, Some(reason.into()))
     }
 
     fn duplicate(reason: &str) -> Self {
-        let reason = Some(reason.to_owned());
-        Self { status: EventStatus::Duplicate, reason, dedup: Vec::new(), executions: Vec::new() }
+        Self::of(EventStatus::Duplicate, Some(reason.to_owned()))
+    }
+
+    /// Refused by a quota. It leaves no hash behind, so that it may come again.
+    fn blocked(charge: Charge) -> Self {
+        Self { quota: charge.outcome, ..Self::of(EventStatus::Rejected, charge.reason) }
     }
 }
 
@@ -72,17 +98,22 @@ impl Machine {
     /// nobody waiting.
     pub(super) fn admit(&mut self, events: Vec<LoggedEvent>) {
         let mut batch = Vec::new();
-        let mut begun = Vec::new();
+        let mut begun = Begun::default();
+        let mut looks_at_others = false;
         // Events of this batch are not in the window until their record is appended, so they are compared here too.
         for logged in events {
             if logged.offset < self.events_next {
                 continue;
             }
-            if logged.event.as_ref().is_some_and(|event| self.overlap_waits_for(event, &begun)) {
+            if logged.event.as_ref().is_some_and(|event| self.overlap_waits_for(event, &begun.executions)) {
                 self.commit_admitted(std::mem::take(&mut batch), std::mem::take(&mut begun));
             }
             self.events_next = logged.offset + 1;
+            self.log_time = self.log_time.max(logged.timestamp);
             self.dedup.expire(logged.timestamp, self.limits.dedup_window, self.limits.dedup_hashes_max);
+            if std::mem::take(&mut looks_at_others) && !batch.is_empty() {
+                self.commit_admitted(std::mem::take(&mut batch), std::mem::take(&mut begun));
+            }
             let verdict = match &logged.event {
                 Some(event) => self.judge(event, &logged),
                 // The driver has told; nobody can be told whose event it was.
@@ -96,11 +127,15 @@ impl Machine {
             crate::processor::observe::event_admitted(verdict.status);
             if let Some(event) = &logged.event {
                 self.answer_unstarted(event, &verdict);
-                begun.extend(verdict.executions.iter().map(|start| (start.clone(), logged.clone())));
+                begun.executions.extend(verdict.executions.iter().map(|start| (start.clone(), logged.clone())));
+                let joined = |batched: &Batched| Joined { batched: batched.clone(), logged: logged.clone() };
+                begun.joined.extend(verdict.batches.iter().map(joined));
             }
             let Some(scope) = logged.event.as_ref().map(|event| event.scope.clone()) else { continue };
-            let Verdict { status, reason, dedup, executions } = verdict;
-            batch.push(AdmittedEvent { offset: logged.offset, scope, status, reason, dedup, executions });
+            looks_at_others = verdict.looks_at_others;
+            let Verdict { status, reason, dedup, executions, counted, quota, batches, .. } = verdict;
+            let offset = logged.offset;
+            batch.push(AdmittedEvent { offset, scope, status, reason, dedup, executions, counted, quota, batches });
             if batch.len() >= self.limits.admitted_events_max {
                 self.commit_admitted(std::mem::take(&mut batch), std::mem::take(&mut begun));
             }
@@ -110,14 +145,15 @@ impl Machine {
         }
     }
 
-    fn commit_admitted(&mut self, events: Vec<AdmittedEvent>, begun: Vec<(NewExecution, LoggedEvent)>) {
+    fn commit_admitted(&mut self, events: Vec<AdmittedEvent>, begun: Begun) {
         let record = Admitted { epoch: self.epoch, at: self.now, events };
         let seq = self.append(JournalRecord::Admitted(record));
-        for (start, logged) in begun {
+        for (start, logged) in begun.executions {
             if let Some(event) = &logged.event {
                 self.begin(&start, event, &logged, seq);
             }
         }
+        self.join_batches(begun.joined, seq);
     }
 
     fn begin(&mut self, start: &NewExecution, event: &Arc<EventRecord>, logged: &LoggedEvent, seq: u64) {
@@ -152,11 +188,19 @@ impl Machine {
             Some(sequence) => self.sequences.join(sequence, id),
             None => true,
         };
+        self.overlap_begins(&execution);
+        if let Some(flow) = execution.flow.clone() {
+            execution.phase = Phase::Behind;
+            self.executions.insert(id, Box::new(execution));
+            self.flow_begins(id, &flow);
+            return if may_run {
+                self.advance(id)
+            };
+        }
         execution.phase = if may_run { Phase::Queued } else { Phase::Behind };
         if may_run {
             self.queue.push(&execution.scope, super::queue::Lane::of(execution.triggered_by), id);
         }
-        self.overlap_begins(&execution);
         self.executions.insert(id, Box::new(execution));
     }
 
@@ -176,8 +220,19 @@ impl Machine {
         if compare && self.dedup.contains(own_hash) {
             return Verdict::duplicate("an event with this source and id was admitted before");
         }
-        let mut verdict = self.route(event);
+        let charge = self.charge(event, logged.timestamp);
+        if charge.is_blocked() {
+            return Verdict::blocked(charge);
+        }
+        let mut verdict = self.route(event, logged.timestamp, charge.hold.as_ref());
         self.overlap_settles(event, &mut verdict);
+        if verdict.status != EventStatus::Duplicate {
+            self.count(event, &charge.counts);
+            verdict.counted.extend(charge.counts);
+            verdict.quota = charge.outcome;
+            verdict.reason = verdict.reason.or(charge.reason);
+        }
+        verdict.looks_at_others |= charge.looks_at_others;
         verdict.dedup.push(own_hash);
         let data = LazyData::new(event);
         if self.wake_waiters(event, &data) > 0 && verdict.status != EventStatus::Delivered {
@@ -187,7 +242,7 @@ impl Machine {
         verdict
     }
 
-    fn route(&self, event: &EventRecord) -> Verdict {
+    fn route(&mut self, event: &EventRecord, received: Timestamp, hold: Option<&(Timestamp, HeldBy)>) -> Verdict {
         if !self.catalog.is_active(&event.scope) {
             return Verdict::rejected("the customer does not exist or is suspended");
         }
@@ -195,14 +250,14 @@ impl Machine {
             return Verdict::rejected("the account does not exist");
         };
         if let Some(workflow) = &event.workflow {
-            return direct(&account, event, workflow);
+            return self.direct(&account, event, workflow, received);
         }
-        let data = LazyData::new(event);
+        let coming = Coming { event, data: LazyData::new(event), received, hold };
         let mut found = Routed::default();
         match &event.trigger {
             Some(id) => {
                 if let Some(trigger) = account.triggers.get(id) {
-                    self.try_trigger(&account, trigger, event, &data, &mut found);
+                    self.try_trigger(&account, trigger, &coming, &mut found);
                 }
             }
             None => {
@@ -213,7 +268,7 @@ impl Machine {
                 listening.retain(|trigger| trigger.serves(&event.scope.customer));
                 listening.sort_by(|a, b| a.id.cmp(&b.id));
                 for trigger in listening {
-                    self.try_trigger(&account, trigger, event, &data, &mut found);
+                    self.try_trigger(&account, trigger, &coming, &mut found);
                 }
             }
         }
@@ -221,13 +276,13 @@ impl Machine {
     }
 
     fn try_trigger(
-        &self,
+        &mut self,
         account: &AccountCatalog,
         trigger: &CompiledTrigger,
-        event: &EventRecord,
-        data: &LazyData<'_>,
+        coming: &Coming<'_>,
         found: &mut Routed,
     ) {
+        let Coming { event, data, .. } = coming;
         if trigger.spec.status == Switch::Disabled {
             found.refused.get_or_insert_with(|| format!("trigger {} is disabled", trigger.id));
             return;
@@ -238,7 +293,7 @@ impl Machine {
             found.duplicate = true;
             return;
         }
-        let before = found.executions.len();
+        let before = found.taken();
         for (at, way) in trigger.routes.iter().enumerate() {
             if way.filter.as_ref().is_some_and(|filter| !filter.matches(&data.subject())) {
                 continue;
@@ -246,7 +301,8 @@ impl Machine {
             match runnable(account, &way.workflow, &way.environment) {
                 Ok(version) => {
                     let id = route::routed_execution(&event.scope, &event.source, &event.id, &trigger.id, at);
-                    found.executions.push(new_execution(id, version, way, trigger, event, data));
+                    let start = new_execution(id, version, way, trigger, event, data);
+                    self.start_or_hold(account, trigger, at, start, coming, found);
                 }
                 Err(reason) => {
                     found.refused.get_or_insert(reason);
@@ -254,8 +310,87 @@ impl Machine {
             }
         }
         // An event that no route took must not make a later one with the same key, which a route would take, a duplicate.
-        if found.executions.len() > before {
+        if found.taken() > before {
             found.dedup.extend(hash);
+        }
+    }
+
+    /// An execution that a route starts, as flow control and quotas let it.
+    fn start_or_hold(
+        &mut self,
+        account: &AccountCatalog,
+        trigger: &CompiledTrigger,
+        at: usize,
+        mut start: NewExecution,
+        coming: &Coming<'_>,
+        found: &mut Routed,
+    ) {
+        let event = coming.event;
+        let own = Holder::of_route(event, trigger, at);
+        let workflows = Holder::of_workflow(event, account, &start.workflow);
+        let hold = coming.hold.cloned();
+        if own.is_none() && workflows.is_none() && hold.is_none() {
+            found.executions.push(start);
+            return;
+        }
+        let holders: Vec<Holder<'_>> = own.into_iter().chain(workflows).collect();
+        found.looks_at_others |= holders.iter().any(|holder| holder.flow.looks_at_others());
+        // A path of a key is looked for in the payload; without any the payload need not be parsed.
+        let data = if holders.is_empty() { &Value::Null } else { coming.data.get() };
+        if let Some(batched) = self.open_batch(&holders, data, &start, coming.received, coming.hold) {
+            return found.batches.push(batched);
+        }
+        match self.flow_of(event, data, &holders, hold, coming.received) {
+            FlowVerdict::Start(flow, counts) => {
+                start.flow = flow;
+                found.counted.extend(counts);
+                found.executions.push(start);
+            }
+            FlowVerdict::Skip(reason) => {
+                found.refused.get_or_insert(reason);
+            }
+        }
+    }
+
+    fn direct(
+        &mut self,
+        account: &AccountCatalog,
+        event: &EventRecord,
+        workflow: &WorkflowId,
+        received: Timestamp,
+    ) -> Verdict {
+        let Some(environment) = environment_of(event) else {
+            return Verdict::rejected("the environment is not valid");
+        };
+        let (version, tier) = match runnable(account, workflow, &environment) {
+            Ok(version) => version,
+            Err(reason) => return Verdict::rejected(reason),
+        };
+        let mut start = NewExecution {
+            id: route::direct_execution(&event.scope, &event.source, &event.id, workflow, &environment),
+            workflow: workflow.clone(),
+            version,
+            environment,
+            tier,
+            trigger: None,
+            sequence: None,
+            headers: Vec::new(),
+            replay_of: None,
+            parent: None,
+            origin: None,
+            flow: None,
+        };
+        let Some(holder) = Holder::of_workflow(event, account, workflow) else {
+            return Verdict::delivered(vec![start]);
+        };
+        let data = LazyData::new(event);
+        let looks_at_others = holder.flow.looks_at_others();
+        match self.flow_of(event, data.get(), &[holder], None, received) {
+            FlowVerdict::Start(flow, counted) => {
+                start.flow = flow;
+                Verdict { counted, looks_at_others, ..Verdict::delivered(vec![start]) }
+            }
+            FlowVerdict::Skip(reason) => Verdict::rejected(reason),
         }
     }
 
@@ -281,54 +416,60 @@ impl Machine {
     }
 }
 
+/// What a run of events starts, once its record is appended.
+#[derive(Default)]
+struct Begun {
+    executions: Vec<(NewExecution, LoggedEvent)>,
+    joined: Vec<Joined>,
+}
+
+/// An event on its way through the triggers.
+struct Coming<'e> {
+    event: &'e EventRecord,
+    data: LazyData<'e>,
+    /// Its log time.
+    received: Timestamp,
+    /// When a quota lets its executions start.
+    hold: Option<&'e (Timestamp, HeldBy)>,
+}
+
 /// What the triggers made of an event so far.
 #[derive(Default)]
 struct Routed {
     executions: Vec<NewExecution>,
+    batches: Vec<Batched>,
+    counted: Vec<Count>,
+    looks_at_others: bool,
     dedup: Vec<DedupHash>,
     duplicate: bool,
     refused: Option<String>,
 }
 
 impl Routed {
+    /// How many routes took the event.
+    fn taken(&self) -> usize {
+        self.executions.len() + self.batches.len()
+    }
+
     fn verdict(self) -> Verdict {
-        let Self { executions, dedup, duplicate, refused } = self;
-        let mut verdict = if !executions.is_empty() {
+        let Self { executions, batches, counted, looks_at_others, dedup, duplicate, refused } = self;
+        let mut verdict = if !executions.is_empty() || !batches.is_empty() {
             Verdict::delivered(executions)
         } else if let Some(reason) = refused {
             Verdict::rejected(reason)
         } else if duplicate {
             Verdict::duplicate("an event with this deduplication key was admitted before")
         } else {
-            Verdict { status: EventStatus::Unmatched, reason: None, dedup: Vec::new(), executions: Vec::new() }
+            Verdict::of(EventStatus::Unmatched, None)
         };
         verdict.dedup = dedup;
+        (verdict.batches, verdict.counted, verdict.looks_at_others) = (batches, counted, looks_at_others);
         verdict
     }
 }
 
 fn environment_of(event: &EventRecord) -> Option<EnvironmentId> {
     event.environment.clone().or_else(|| EnvironmentId::new(ENVIRONMENT_TEST).ok())
-}
-
-fn direct(account: &AccountCatalog, event: &EventRecord, workflow: &WorkflowId) -> Verdict {
-    let Some(environment) = environment_of(event) else { return Verdict::rejected("the environment is not valid") };
-    match runnable(account, workflow, &environment) {
-        Ok(version) => Verdict::delivered(vec![NewExecution {
-            id: route::direct_execution(&event.scope, &event.source, &event.id, workflow, &environment),
-            workflow: workflow.clone(),
-            version: version.0,
-            environment,
-            tier: version.1,
-            trigger: None,
-            sequence: None,
-            headers: Vec::new(),
-            replay_of: None,
-            parent: None,
-            origin: None,
-        }]),
-        Err(reason) => Verdict::rejected(reason),
-    }
 }
 
 /// The version and tier that run, or why none does.
@@ -370,5 +511,6 @@ fn new_execution(
         replay_of: None,
         parent: None,
         origin: None,
+        flow: None,
     }
 }

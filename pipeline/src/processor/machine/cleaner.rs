@@ -10,12 +10,17 @@ use std::collections::HashMap;
 use fastn_domain::Timestamp;
 use fastn_domain::event::EventRecord;
 use fastn_domain::ids::ExecutionId;
-use fastn_domain::journal::{Checkpoint, DedupSnapshot, JournalRecord, Snapshot, StateSnapshot};
+use fastn_domain::journal::{
+    Checkpoint, CounterState, DedupSnapshot, FlowSnapshot, JournalRecord, Snapshot, StateSnapshot,
+};
 
 use super::execution::Phase;
 use super::ops::Held;
 use super::{Machine, Output};
 use crate::processor::observe;
+
+/// How much older the log time of an event may be than that of one before it: an hour.
+const LOG_TIME_SLACK_US: i64 = 3_600_000_000;
 
 /// Hashes in one record of the dedup window: about 1 MiB.
 const DEDUP_CHUNK_MAX: usize = 65_536;
@@ -173,11 +178,40 @@ impl Machine {
             let scope = (*scope).clone();
             self.append(JournalRecord::StateSnapshot(StateSnapshot { epoch, at, scope, entries }));
         }
+        self.flow_again(target);
         let recover_from = self.offsets.offset(target);
         let recover_epoch = self.epoch_at(recover_from);
         let checkpoint = Checkpoint { epoch, at, events_next, recover_from, recover_epoch, journal_offset: None };
         let seq = self.append(JournalRecord::Checkpoint(checkpoint));
         self.hold(seq, Held::Checkpoint(seq));
+    }
+
+    /// Counters and open batches, each in a record of its own.
+    fn flow_again(&mut self, target: u64) {
+        #[cfg(feature = "sabotage")]
+        if self.limits.sabotage == Some(super::Sabotage::ForgetfulCounters) {
+            return;
+        }
+        let (epoch, at) = (self.epoch, self.now);
+        // A window is over once events come that are well after it: those that lie in it may still wait to be admitted, and
+        // log times of different nodes may differ a little.
+        let over = Timestamp(self.log_time.0.saturating_sub(LOG_TIME_SLACK_US));
+        for (scope, counters) in self.flow.counters.say_again(target, self.next_seq, over) {
+            let state = |(counter, one): (String, fastn_domain::quota::Counter)| CounterState {
+                counter,
+                from: one.window.start,
+                to: one.window.end,
+                used: one.used,
+            };
+            let counters = counters.into_iter().map(state).collect();
+            let record = FlowSnapshot { epoch, at, scope: (*scope).clone(), counters, batches: Vec::new() };
+            self.append(JournalRecord::FlowSnapshot(Box::new(record)));
+        }
+        for (scope, batch) in self.flow.batches.say_again(target, self.next_seq) {
+            let record =
+                FlowSnapshot { epoch, at, scope: (*scope).clone(), counters: Vec::new(), batches: vec![batch] };
+            self.append(JournalRecord::FlowSnapshot(Box::new(record)));
+        }
     }
 
     fn epoch_at(&self, offset: u64) -> u64 {

@@ -83,6 +83,7 @@ impl Machine {
             replay_of: Some(replay.of),
             parent: None,
             origin: Some(origin),
+            flow: None,
         }]);
         verdict.dedup.push(hash);
         verdict

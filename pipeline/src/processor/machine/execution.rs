@@ -8,7 +8,7 @@ use fastn_contract::activity::{ExecutionStatus, Origin};
 use fastn_contract::resource::Tier;
 use fastn_domain::event::{EventRecord, Header, ReplyTo};
 use fastn_domain::ids::{EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
-use fastn_domain::journal::{Inline, LogLine, NewExecution, OpRecord, Parent, Retry, Wait};
+use fastn_domain::journal::{Flow, Inline, LogLine, NewExecution, OpRecord, Parent, Retry, Wait};
 use fastn_domain::scope::Scope;
 use fastn_domain::span::TRACESTATE_BYTES_MAX;
 use fastn_domain::time::Timestamp;
@@ -124,8 +124,10 @@ impl SenderTrace {
 /// Where an execution stands in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// In the queue of its sequence, behind another.
+    /// In the queue of its sequence behind another, or before a gate.
     Behind,
+    /// It may not start before a time.
+    Held,
     /// In its customer's queue.
     Queued,
     /// Its past is being read from the log, to run it.
@@ -138,6 +140,18 @@ pub(super) enum Phase {
     Parked,
     /// It waits for its next attempt.
     Backoff,
+}
+
+/// Where an execution stands with its gates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum GatePlace {
+    /// It has no room, and waits for none.
+    #[default]
+    Outside,
+    /// In the line of one of them.
+    Waiting,
+    /// It has room in all of them.
+    Inside,
 }
 
 /// A request of the workflow that has no result yet.
@@ -179,6 +193,11 @@ pub(super) struct Execution {
     pub(super) event_offset: Option<u64>,
     pub(super) reply_to: Option<Box<ReplyTo>>,
     pub(super) sequence: Option<Arc<str>>,
+    /// What holds it back, and how others find it.
+    pub(super) flow: Option<Arc<Flow>>,
+    pub(super) gates: GatePlace,
+    /// Whether a record says that it has begun.
+    pub(super) begun: bool,
     pub(super) replay_of: Option<Box<ExecutionId>>,
     pub(super) parent: Option<Box<Parent>>,
     pub(super) triggered_by: Origin,
@@ -249,6 +268,9 @@ impl Execution {
             event_offset: if start.origin.is_some() { None } else { event_offset },
             reply_to: None,
             sequence: start.sequence.as_deref().map(Arc::from),
+            flow: start.flow.as_deref().cloned().map(Arc::new),
+            gates: GatePlace::Outside,
+            begun: false,
             replay_of: start.replay_of.map(Box::new),
             parent: start.parent.clone().map(Box::new),
             triggered_by: start.origin.as_ref().map_or(Origin::Webhook, |inline| inline.triggered_by),
@@ -341,7 +363,7 @@ impl Execution {
     /// What the API shows.
     pub(super) fn status(&self) -> ExecutionStatus {
         match self.phase {
-            Phase::Behind | Phase::Queued => ExecutionStatus::Queued,
+            Phase::Behind | Phase::Held | Phase::Queued => ExecutionStatus::Queued,
             Phase::Loading | Phase::Turn(_) | Phase::Idle(_) => ExecutionStatus::Running,
             Phase::Parked | Phase::Backoff => ExecutionStatus::Waiting,
         }
@@ -390,6 +412,7 @@ impl Execution {
             replay_of: self.replay_of.as_deref().copied(),
             parent: self.parent.as_deref().cloned(),
             origin,
+            flow: self.flow.as_deref().cloned().map(Box::new),
         }
     }
 }

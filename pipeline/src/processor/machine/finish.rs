@@ -24,10 +24,14 @@ const LONG: Duration = Duration::from_secs(6 * 3_600);
 
 /// How an execution ends.
 pub(super) enum End {
-    Completed { output: String },
+    Completed {
+        output: String,
+    },
     Failed(ExecutionError),
     Timeout(ExecutionError),
     Cancelled,
+    /// Cancelled because another took its place.
+    Superseded(ExecutionError),
 }
 
 impl Machine {
@@ -76,6 +80,7 @@ impl Machine {
             End::Failed(error) => (ExecutionStatus::Failed, None, Some(error)),
             End::Timeout(error) => (ExecutionStatus::Timeout, None, Some(error)),
             End::Cancelled => (ExecutionStatus::Cancelled, None, None),
+            End::Superseded(error) => (ExecutionStatus::Cancelled, None, Some(error)),
         };
         observe::execution_finished(status, self.now.since(execution.admitted));
         let parent = execution.parent.as_deref().cloned();
@@ -121,6 +126,7 @@ impl Machine {
         {
             self.admit_successor(next, seq);
         }
+        self.flow_ends(&execution, seq);
     }
 
     /// The child's own record is the parent's result too: until the parent writes it again, that record rebuilds it.
@@ -138,9 +144,7 @@ impl Machine {
     fn admit_successor(&mut self, id: ExecutionId, seq: u64) {
         let Some(execution) = self.executions.get_mut(&id) else { return };
         execution.barrier = execution.barrier.max(seq);
-        execution.phase = Phase::Queued;
-        let (scope, lane) = (Arc::clone(&execution.scope), super::queue::Lane::of(execution.triggered_by));
-        self.queue.push(&scope, lane, id);
+        self.advance(id);
     }
 
     /// An attempt failed. Another follows if the failure may pass and attempts are left.

@@ -19,6 +19,8 @@ pub struct Source {
     pub event: Option<u64>,
     /// Its records in `executions[p]`, in order.
     pub journal: Vec<u64>,
+    /// The events of an open batch, in `events[p]`.
+    pub batch: Vec<u64>,
 }
 
 impl Machine {
@@ -43,7 +45,7 @@ impl Machine {
         } else {
             Vec::new()
         };
-        self.out.push(Output::Load { execution: id, load, sources: Source { event, journal } });
+        self.out.push(Output::Load { execution: id, load, sources: Source { event, journal, batch: Vec::new() } });
     }
 
     pub(super) fn on_loaded(
@@ -147,6 +149,7 @@ fn past_of(id: ExecutionId, records: Vec<JournalRecord>) -> (Option<NewExecution
                     begin(found, &mut start, &mut results);
                 }
             }
+            JournalRecord::Started(started) if started.start.id == id => begin(started.start, &mut start, &mut results),
             JournalRecord::Finished(finished) => add(&mut results, parent_result(&finished).into_iter().collect()),
             JournalRecord::Snapshot(snapshot) if snapshot.start.id == id => {
                 results = snapshot.results;

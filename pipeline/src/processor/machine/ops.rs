@@ -156,6 +156,9 @@ impl Machine {
         let mut immediate = Vec::new();
         let mut calls = Vec::new();
         let mut addition = Addition::default();
+        if self.stopped_by_steps(id, &requests) {
+            return immediate;
+        }
         for request in requests {
             let Some(execution) = self.executions.get(&id) else { return immediate };
             // A sandbox that was started again asks again for what it still waits for. A call that was under way when the
@@ -421,6 +424,7 @@ impl Machine {
             replay_of: None,
             parent: Some(Parent { execution: id, key: request.key.clone(), waits, depth }),
             origin: Some(origin),
+            flow: None,
         })
     }
 

@@ -9,6 +9,8 @@ use fastn_domain::catalog::Catalog;
 use fastn_domain::ids::ExecutionId;
 use fastn_domain::scope::Scope;
 
+use super::execution::Execution;
+
 /// The classes of a customer's queue, the most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
@@ -33,6 +35,17 @@ impl Lane {
             Origin::Webhook | Origin::Api | Origin::Workflow => Lane::Event,
             Origin::Schedule => Lane::Background,
             Origin::Polling => Lane::Polling,
+        }
+    }
+
+    /// As flow control says, else by origin.
+    pub(super) fn of_execution(execution: &Execution) -> Self {
+        match execution.flow.as_ref().and_then(|flow| flow.priority) {
+            Some(1) => Lane::User,
+            Some(2) => Lane::Event,
+            Some(3) => Lane::Background,
+            Some(_) => Lane::Polling,
+            None => Lane::of(execution.triggered_by),
         }
     }
 }
@@ -75,6 +88,13 @@ impl FairQueue {
         self.queued
     }
 
+    /// Executions of this customer that run, or wait for nothing but their turn.
+    pub(super) fn load(&self, scope: &Scope) -> usize {
+        let of =
+            |customer: &Customer| customer.running as usize + customer.lanes.iter().map(VecDeque::len).sum::<usize>();
+        self.customers.get(scope).map_or(0, of)
+    }
+
     /// Executions of all customers that run.
     pub(super) fn running(&self) -> usize {
         self.customers.values().map(|customer| customer.running as usize).sum()
@@ -96,9 +116,8 @@ impl FairQueue {
     /// of its executions ends.
     pub(super) fn pop(&mut self, catalog: &Catalog) -> Option<(Arc<Scope>, ExecutionId)> {
         while let Some(scope) = self.ring.front() {
-            let settings = catalog.customer(scope);
-            let concurrency = settings.and_then(|customer| customer.concurrency).unwrap_or(self.concurrency_default);
-            let weight = settings.and_then(|customer| customer.weight).unwrap_or(1).max(1);
+            let (concurrency, weight) = catalog.share(scope);
+            let concurrency = concurrency.unwrap_or(self.concurrency_default);
             let Some(customer) = self.customers.get_mut(scope) else {
                 self.ring.pop_front();
                 continue;

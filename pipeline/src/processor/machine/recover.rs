@@ -7,9 +7,10 @@ use fastn_domain::Timestamp;
 use fastn_domain::catalog::Catalog;
 use fastn_domain::ids::ExecutionId;
 use fastn_domain::journal::{Epoch, Finished, JournalRecord, NewExecution, Progress, Snapshot};
+use fastn_domain::quota::Window;
 use fastn_domain::scope::Scope;
 
-use super::execution::{Execution, Pending, Phase};
+use super::execution::{Execution, GatePlace, Pending, Phase};
 use super::finish::parent_result;
 use super::{Limits, Machine, queue, waits};
 
@@ -34,6 +35,7 @@ impl Recovery {
             durable: 0,
             offsets: Default::default(),
             events_next: 0,
+            log_time: Timestamp(0),
             executions: Default::default(),
             slots: Default::default(),
             next_slot: 0,
@@ -43,6 +45,7 @@ impl Recovery {
             parked: 0,
             interned: Default::default(),
             sequences: Default::default(),
+            flow: Default::default(),
             overlaps: Default::default(),
             timers: Default::default(),
             waiters: waits::Waiters::default(),
@@ -89,6 +92,16 @@ impl Recovery {
                     for hash in event.dedup {
                         machine.dedup.insert(hash, admitted.at, offset);
                     }
+                    if !event.counted.is_empty() || !event.batches.is_empty() {
+                        let scope = machine.interned.scope(&event.scope);
+                        for count in &event.counted {
+                            let window = Window { start: count.from, end: count.to };
+                            machine.flow.counters.count(&scope, &count.counter, window, offset);
+                        }
+                        for batched in &event.batches {
+                            machine.flow.batches.add(&scope, batched, event.offset, None, offset);
+                        }
+                    }
                     for start in event.executions {
                         machine.recall(&start, &event.scope, admitted.at, Some(event.offset), offset);
                     }
@@ -106,6 +119,20 @@ impl Recovery {
                 let scope = machine.interned.scope(&snapshot.scope);
                 for write in &snapshot.entries {
                     machine.state.apply(&scope, write, offset);
+                }
+            }
+            JournalRecord::Started(started) => {
+                machine.flow.batches.started(&started.batch, started.start.id);
+                machine.recall(&started.start, &started.scope, started.at, None, offset);
+            }
+            JournalRecord::FlowSnapshot(snapshot) => {
+                let scope = machine.interned.scope(&snapshot.scope);
+                for one in &snapshot.counters {
+                    let window = Window { start: one.from, end: one.to };
+                    machine.flow.counters.restore(&scope, &one.counter, window, one.used, offset);
+                }
+                for batch in snapshot.batches {
+                    machine.flow.batches.restore(&scope, batch, offset);
                 }
             }
             JournalRecord::Checkpoint(checkpoint) => {
@@ -134,9 +161,13 @@ impl Recovery {
             .map(|execution| (execution.event_offset, execution.admitted, execution.id))
             .collect();
         ids.sort();
+        for (_, _, id) in &ids {
+            machine.place_inside(*id);
+        }
         for (_, _, id) in ids {
             machine.place(id);
         }
+        machine.place_batches();
         machine
     }
 }
@@ -161,6 +192,7 @@ impl Machine {
         execution.scope = scope;
         execution.records.push(seq);
         execution.barrier = seq;
+        execution.begun = true;
         execution.attempt = progress.attempt;
         execution.tier = progress.tier;
         execution.results_in_log |= !progress.results.is_empty();
@@ -198,6 +230,8 @@ impl Machine {
         execution.ran = std::time::Duration::from_millis(snapshot.ran_ms);
         execution.reply_to = snapshot.reply_to.map(Box::new);
         execution.results_in_log = !snapshot.results.is_empty();
+        execution.begun =
+            snapshot.status != ExecutionStatus::Queued || execution.results_in_log || snapshot.attempt > 1;
         execution.phase = match (&snapshot.retry, snapshot.status) {
             (Some(_), _) => Phase::Backoff,
             (None, ExecutionStatus::Waiting) => Phase::Parked,
@@ -208,6 +242,17 @@ impl Machine {
         self.executions.insert(snapshot.start.id, Box::new(execution));
     }
 
+    /// Lets others find a recovered execution. One that had begun keeps its room, before any other takes some.
+    fn place_inside(&mut self, id: ExecutionId) {
+        let Some(execution) = self.executions.get_mut(&id) else { return };
+        let Some(flow) = execution.flow.clone() else { return };
+        if execution.begun && !flow.gates.is_empty() {
+            execution.gates = GatePlace::Inside;
+            self.flow.gates.hold(&flow.gates, id);
+        }
+        self.flow_begins(id, &flow);
+    }
+
     /// Puts a recovered execution where it waits: for its turn, its time, or something outside.
     fn place(&mut self, id: ExecutionId) {
         self.overlap_recalls(id);
@@ -216,7 +261,8 @@ impl Machine {
         let waits: Vec<_> = execution.waits().cloned().collect();
         let (phase, sequence) = (execution.phase, execution.sequence.clone());
         let lane =
-            if execution.records.len() > 1 { queue::Lane::Resumed } else { queue::Lane::of(execution.triggered_by) };
+            if execution.records.len() > 1 { queue::Lane::Resumed } else { queue::Lane::of_execution(execution) };
+        let waits_to_begin = execution.flow.is_some() && !execution.begun;
         for wait in &waits {
             self.watch(id, &scope, wait);
         }
@@ -236,6 +282,7 @@ impl Machine {
                 execution.started = Some(execution.admitted);
                 self.set_deadline(id);
             }
+            _ if first && waits_to_begin => self.advance(id),
             _ if first => {
                 execution.phase = Phase::Queued;
                 self.queue.push(&scope, lane, id);

@@ -211,7 +211,10 @@ impl Machine {
 
     fn look_at(&mut self, id: ExecutionId) {
         let now = self.now;
-        let Some(execution) = self.executions.get(&id) else { return };
+        let Some(execution) = self.executions.get(&id) else { return self.look_at_batch(id) };
+        if execution.phase == Phase::Held {
+            return self.advance(id);
+        }
         if execution.is_running() && deadline(execution, self.run_limit(execution)).is_some_and(|at| at <= now) {
             return self.on_deadline(id);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::Arguments as _;
 use sqlx::sqlite::SqliteArguments;
 
-use crate::ended::{Ended, array};
+use crate::ended::{Ended, array, json};
 use crate::label::Label as _;
 use crate::projection::{EventRow, ExecutionPatch, ExecutionRow, InputRow};
 use fastn_domain::ids::ExecutionId;
@@ -75,6 +75,7 @@ pub(super) fn bind_event(to: &mut Arguments, row: EventRow) {
     to.add((!executions.is_empty()).then_some(executions));
     to.owned(array(&row.headers));
     to.add(row.data);
+    to.text_or_null(row.quota.map(|quota| quota.label()));
 }
 
 pub(super) fn bind_execution(to: &mut Arguments, row: ExecutionRow) {
@@ -117,6 +118,7 @@ pub(super) fn bind_execution(to: &mut Arguments, row: ExecutionRow) {
     to.owned(ended.output);
     to.owned(ended.results);
     to.owned(ended.waits);
+    to.owned(row.flow.as_deref().map(json));
 }
 
 pub(super) fn bind_progress(to: &mut Arguments, patch: ExecutionPatch) {

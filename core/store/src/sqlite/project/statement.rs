@@ -68,9 +68,9 @@ impl Statement {
 pub(super) static EVENTS: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
         "events",
-        16,
+        17,
         "INSERT INTO events (seq, account, customer, id, received, status, kind, source, subject, origin, trigger_id, \
-         time, reason, executions, headers, data) VALUES ",
+         time, reason, executions, headers, data, quota) VALUES ",
         " ON CONFLICT (seq) DO NOTHING",
     )
 });
@@ -78,10 +78,10 @@ pub(super) static EVENTS: LazyLock<Statement> = LazyLock::new(|| {
 pub(super) static EXECUTIONS: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
         "executions",
-        29,
+        30,
         "INSERT INTO executions (id, account, customer, created, status, workflow, version, environment, tier, origin, \
          trigger_id, event_id, event_seq, replay_of, parent, attempt, finished, step_count, error, event_kind, \
-         event_source, event_time, headers, input, steps, logs, output, results, waits) VALUES ",
+         event_source, event_time, headers, input, steps, logs, output, results, waits, flow) VALUES ",
         " ON CONFLICT (id) DO UPDATE SET account = excluded.account, customer = excluded.customer, \
          created = excluded.created, status = excluded.status, workflow = excluded.workflow, \
          version = excluded.version, environment = excluded.environment, tier = excluded.tier, \
@@ -91,7 +91,7 @@ pub(super) static EXECUTIONS: LazyLock<Statement> = LazyLock::new(|| {
          error = excluded.error, event_kind = excluded.event_kind, event_source = excluded.event_source, \
          event_time = excluded.event_time, headers = excluded.headers, input = excluded.input, \
          steps = excluded.steps, logs = excluded.logs, output = excluded.output, results = excluded.results, \
-         waits = excluded.waits",
+         waits = excluded.waits, flow = excluded.flow",
     )
 });
 

@@ -1,0 +1,92 @@
+//! What must hold of quotas and flow control when the faults are over, read from the journal.
+
+use std::collections::HashMap;
+
+use fastn_contract::activity::{EventStatus, Origin};
+use fastn_contract::quota::QuotaOutcome;
+use fastn_domain::Timestamp;
+use fastn_domain::quota::{MINUTE, Window};
+
+use crate::catalog::{HARD_LIMIT, QUEUE_LIMIT, RATE_LIMIT};
+use crate::oracle::Believed;
+use crate::world::{Id, World};
+
+pub(crate) fn check(world: &World, journal: &Believed<'_>) {
+    check_counts(journal);
+    check_batches(world, journal);
+    check_debounces(world, journal);
+    if world.limited {
+        check_exact(world, journal);
+    }
+}
+
+/// No window holds more than its limit.
+fn check_counts(journal: &Believed<'_>) {
+    let mut windows: HashMap<(String, &str, Timestamp), u64> = HashMap::new();
+    for event in journal.admitted.values() {
+        for count in &event.counted {
+            *windows.entry((event.scope.key(), &count.counter, count.from)).or_default() += 1;
+        }
+    }
+    for ((scope, counter, from), used) in windows {
+        let limit = match (scope.as_str(), counter) {
+            (_, counter) if counter.starts_with("rate/") => RATE_LIMIT,
+            ("acc/c1", _) => HARD_LIMIT,
+            _ => QUEUE_LIMIT,
+        };
+        assert!(used <= limit, "{used} of {limit} in the window of {counter} of {scope} from {from}");
+    }
+}
+
+/// Of the customer with a hard limit, exactly the limit is admitted in a minute of the log, and only then one is refused.
+fn check_exact(world: &World, journal: &Believed<'_>) {
+    let mut minutes: HashMap<Timestamp, u64> = HashMap::new();
+    for (offset, admitted) in &journal.admitted {
+        let (at, event) = &world.events[*offset as usize];
+        let counts = admitted.status != EventStatus::Duplicate && event.origin != Origin::Command;
+        if event.scope.customer.as_str() != "c1" || !counts {
+            continue;
+        }
+        let used = minutes.entry(Window::at(*at, MINUTE).start).or_default();
+        if admitted.quota == Some(QuotaOutcome::Blocked) {
+            assert_eq!(*used, HARD_LIMIT, "event {} was refused while there was room", event.id);
+        } else {
+            *used += 1;
+            assert!(*used <= HARD_LIMIT, "event {} was admitted beyond the limit", event.id);
+        }
+    }
+}
+
+/// Every event of a batch is in the input of its execution once, in order.
+fn check_batches(world: &World, journal: &Believed<'_>) {
+    let mut members: HashMap<Id, Vec<&str>> = HashMap::new();
+    for (offset, admitted) in &journal.admitted {
+        for batched in &admitted.batches {
+            members.entry(batched.execution).or_default().push(&world.events[*offset as usize].1.data);
+        }
+    }
+    assert_eq!(members.len(), journal.batches.len(), "batches were opened and not started, or the other way round");
+    for (id, data) in members {
+        let started = journal.batches.get(&id).unwrap_or_else(|| panic!("batch {id} never started"));
+        let input = started.start.origin.as_ref().map(|origin| origin.input.clone()).unwrap_or_default();
+        assert_eq!(input, format!("[{}]", data.join(",")), "batch {id}");
+    }
+}
+
+/// Of a debounce, the newest event is never the one whose place another took.
+fn check_debounces(world: &World, journal: &Believed<'_>) {
+    let mut newest: HashMap<String, Id> = HashMap::new();
+    for (offset, admitted) in &journal.admitted {
+        let event = &world.events[*offset as usize].1;
+        if event.trigger.as_ref().is_none_or(|trigger| trigger.as_str() != "debounced") {
+            continue;
+        }
+        if let Some(start) = admitted.executions.first() {
+            newest.insert(format!("{} {}", admitted.scope.key(), event.data), start.id);
+        }
+    }
+    for id in newest.values() {
+        let error = journal.finished[id].error.as_ref().map(|error| error.name.as_str());
+        assert_ne!(error, Some("Superseded"), "{id} was the newest of its debounce");
+    }
+}

@@ -32,7 +32,7 @@ use crate::body::{self, Encoding, Received};
 use crate::draft::{Draft, Envelope};
 use crate::edge::Edge;
 use crate::fields::Items;
-use crate::kept_headers::{kept, traceparent};
+use crate::kept_headers::{kept, traceparent, tracestate};
 use crate::payload::{Media, data_of};
 use crate::problem::invalid_part;
 use crate::prove::{Guarded, Secrets};
@@ -201,7 +201,7 @@ pub fn parse_app_events(
     let media = Media::of(headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes));
     let data = data_of(media, body, "body")?;
     let kept = kept(headers, &app.spec.verification)?;
-    let traceparent = traceparent(headers);
+    let (traceparent, tracestate) = (traceparent(headers), tracestate(headers));
     let delivery = match delivery::id(&app.spec.verification, headers, &data) {
         Some(id) => id.as_str().to_owned(),
         None => format!("body_{}", hash_of(body)),
@@ -239,8 +239,8 @@ pub fn parse_app_events(
         };
         for customer in customers {
             let scope = Scope::new(into.account.clone(), customer);
-            let traceparent = traceparent.clone();
-            let envelope = Envelope { scope, origin: Origin::Webhook, trigger: None, now, traceparent };
+            let (traceparent, tracestate) = (traceparent.clone(), tracestate.clone());
+            let envelope = Envelope { scope, origin: Origin::Webhook, trigger: None, now, traceparent, tracestate };
             events.add(draft.clone().into_record(&envelope, || crate::new_event_id(now)));
         }
     }

@@ -21,7 +21,7 @@ use crate::edge::Edge;
 use crate::event_id::new_event_id;
 use crate::events::{event_id, idempotency_key};
 use crate::fields::{Complaints, Fields, Items};
-use crate::kept_headers::traceparent;
+use crate::kept_headers::{traceparent, tracestate};
 use crate::problem::{cut, invalid, invalid_part};
 
 /// An event as it was sent.
@@ -78,8 +78,8 @@ pub fn parse_sent_app_events(
         events.unroutable += usize::from(customers.is_empty());
         for customer in customers {
             let scope = Scope::new(into.account.clone(), customer);
-            let traceparent = traceparent(headers);
-            let envelope = Envelope { scope, origin: Origin::Api, trigger: None, now, traceparent };
+            let (traceparent, tracestate) = (traceparent(headers), tracestate(headers));
+            let envelope = Envelope { scope, origin: Origin::Api, trigger: None, now, traceparent, tracestate };
             events.add(draft.clone().into_record(&envelope, || new_event_id(now)));
         }
     }

@@ -25,7 +25,7 @@ use crate::body::{self, Encoding};
 use crate::draft::{Draft, Envelope};
 use crate::edge::{Edge, Outcome, Taken};
 use crate::event_id::new_event_id;
-use crate::kept_headers::{kept, traceparent};
+use crate::kept_headers::{kept, traceparent, tracestate};
 use crate::payload::{Media, data_of};
 use crate::prove::{Guarded, Secrets};
 use crate::verify::{Check, Refusal, Sent, github};
@@ -219,9 +219,9 @@ pub fn parse_webhook(
     draft.source = format!("webhook/{trigger}");
     kept.append(&mut draft.extensions);
     draft.extensions = kept;
-    let traceparent = traceparent(headers);
+    let (traceparent, tracestate) = (traceparent(headers), tracestate(headers));
     let trigger = Some(trigger.clone());
-    let envelope = Envelope { scope, origin: Origin::Webhook, trigger, now, traceparent, tracestate: None };
+    let envelope = Envelope { scope, origin: Origin::Webhook, trigger, now, traceparent, tracestate };
     Ok(draft.into_record(&envelope, || new_event_id(now)))
 }
 

@@ -472,7 +472,8 @@ async fn debounce_and_batch(client: &Fastn, customer: &Fastn, sink: &Sink) -> an
     let mut inputs = Vec::new();
     for one in &all {
         let view = customer.execution(&one.id).await?;
-        inputs.push(view.input.unwrap().as_array().unwrap().iter().map(|data| data["n"].as_u64().unwrap()).collect());
+        let input = view.input.unwrap();
+        inputs.push(input.as_array().unwrap().iter().map(|data| data["n"].as_u64().unwrap()).collect::<Vec<_>>());
     }
     inputs.sort();
     let expected: [Vec<u64>; 3] = [vec![0, 1, 2], vec![3, 4, 5], vec![6]];

@@ -198,6 +198,7 @@ pub struct LoggedEvent {
 
 /// What the machine asks for. Order matters among [`Output::Append`]s only.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "records are most of it; a box each would be an allocation each")]
 pub enum Output {
     /// Append to the journal. The n-th since the machine was made has sequence number n.
     Append(JournalRecord),

@@ -101,7 +101,7 @@ impl Rig {
         };
         let account = AccountId::new(ACCOUNT).unwrap();
         let sealed = rig.vault.seal(&account, None, "HOOK", 1, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let secret = Secret { name: "HOOK".to_owned(), versions: [(1, sealed)].into() };
+        let secret = Secret { name: "HOOK".to_owned(), versions: [(1, sealed)].into(), captured: false };
         rig.configure(ResourceKind::Secret, "HOOK", serde_json::to_string(&secret).unwrap());
         rig
     }
@@ -272,6 +272,9 @@ impl Rig {
             reason: None,
             dedup: Vec::new(),
             executions: Vec::new(),
+            quota: None,
+            counted: Vec::new(),
+            batches: Vec::new(),
         };
         let record = JournalRecord::Admitted(Admitted { epoch: 1, at: self.now(), events: vec![event] });
         self.append(Topic::Executions, &scope, encode_journal(&record)).await;

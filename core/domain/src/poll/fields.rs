@@ -94,7 +94,7 @@ fn leaves(
     }
     if let Value::Object(map) = value
         && depth > 0
-        && !(map.is_empty() && !name.is_empty())
+        && (!map.is_empty() || name.is_empty())
     {
         let length = name.len();
         for (key, value) in sorted(map) {

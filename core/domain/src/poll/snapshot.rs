@@ -62,6 +62,9 @@ pub struct Snapshot {
     length: usize,
 }
 
+/// The number of a chunk and what it holds now; nothing if it holds no record.
+pub type Chunk = (u32, Option<Vec<u8>>);
+
 impl Snapshot {
     /// An empty one, which takes the place of whatever is stored.
     pub fn new() -> Self {
@@ -177,7 +180,7 @@ impl Snapshot {
 
     /// The chunks that have changed since the last call, and whether they take the place of all that is stored. A chunk
     /// without records is nothing.
-    pub fn take_changed(&mut self) -> (bool, Vec<(u32, Option<Vec<u8>>)>) {
+    pub fn take_changed(&mut self) -> (bool, Vec<Chunk>) {
         let anew = std::mem::take(&mut self.anew);
         let dirty = std::mem::take(&mut self.dirty);
         let places: Vec<u32> = if anew { (0..self.chunks()).collect() } else { dirty.into_iter().collect() };
@@ -228,7 +231,8 @@ impl Snapshot {
                 (Some(old), Some(new)) if old.0 == new.0 => {
                     let same = old.1 == new.1;
                     let at = old.0;
-                    (b.next(), n.next());
+                    b.next();
+                    n.next();
                     if same {
                         continue;
                     }

@@ -46,6 +46,9 @@ pub struct Counter {
     pub seq: u64,
 }
 
+/// Counters with their names.
+pub type Named = Vec<(String, Counter)>;
+
 /// The counters of a partition, by customer and name.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -100,7 +103,7 @@ impl Counters {
 
     /// Forgets windows that ended before `over`, and gives the counters of the others that only records below `seq` tell,
     /// by customer, in a fixed order. They count as told by record `next` on, one record a customer.
-    pub fn say_again(&mut self, seq: u64, next: u64, over: Timestamp) -> Vec<(Arc<Scope>, Vec<(String, Counter)>)> {
+    pub fn say_again(&mut self, seq: u64, next: u64, over: Timestamp) -> Vec<(Arc<Scope>, Named)> {
         self.customers.retain(|_, counters| {
             counters.retain(|_, counter| counter.window.end > over);
             !counters.is_empty()

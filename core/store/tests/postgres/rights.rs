@@ -7,9 +7,7 @@ use fastn_contract::quota::Measure;
 use fastn_domain::catalog::ResourceKind;
 use fastn_domain::scope::Reach;
 use fastn_domain::{Timestamp, TriggerId};
-use fastn_store::{
-    AlertSave, Expect, MasterKey, PollSave, Polls as _, RememberedAnswer, ResourceWrite, Store as _, Vault,
-};
+use fastn_store::{AlertSave, Expect, MasterKey, PollSave, RememberedAnswer, ResourceWrite, Store as _, Vault};
 use fastn_testkit::store_suite::{alert, batch, end, event, execution, scope, used};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 

@@ -26,6 +26,7 @@ async fn fires_once_and_is_resolved_once_over_restarts() {
     let alerts = rig.start().await;
     rig.end("cus_a", Failed, 100, 5).await;
     rig.until("it fires", || rig.heard().len() == 1).await;
+    rig.settled().await;
     drop(alerts);
     for _ in 0..3 {
         rig.advance(5);
@@ -104,7 +105,7 @@ async fn a_message_is_sent_until_it_is_taken() {
     rig.end("cus_a", Failed, 10, 1).await;
     for attempts in 1..=4 {
         rig.until("another attempt", || rig.heard().len() == attempts).await;
-        rig.evaluated().await;
+        rig.until_attempted(attempts).await;
         rig.advance(10);
     }
     rig.settled().await;

@@ -326,6 +326,16 @@ impl Rig {
         }
     }
 
+    /// Waits until the alert shows so many attempts to send its first message.
+    pub async fn until_attempted(&self, attempts: usize) {
+        let started = std::time::Instant::now();
+        let shown = |alerts: Vec<AlertView>| alerts.first().map(|alert| alert.notifications[0].attempts as usize);
+        while shown(self.alerts().await) != Some(attempts) {
+            assert!(started.elapsed() < DEADLINE, "{attempts} attempts are not shown: {:?}", self.alerts().await);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// Waits until the newest alert stands there.
     pub async fn until_shown(&self, state: AlertState) {
         let started = std::time::Instant::now();

@@ -6,9 +6,9 @@ use axum::http::StatusCode;
 use fastn_contract::page::Page;
 use fastn_contract::poll::{PollView, PollsAsked};
 use fastn_contract::resource::{Trigger, TriggerSource};
-use fastn_domain::TriggerId;
 use fastn_domain::catalog::ResourceKind;
 use fastn_domain::poll::PollProgress;
+use fastn_domain::{CustomerId, TriggerId};
 
 use super::Api;
 use super::caller::Caller;
@@ -68,9 +68,8 @@ pub(crate) async fn reset(
     PathParts(id): PathParts<String>,
 ) -> ApiResult<StatusCode> {
     let (id, trigger) = polled(&api, &caller, &id).await?;
-    caller.may_configure_for(
-        checked("customer", trigger.customer.map(fastn_domain::CustomerId::new).transpose())?.as_ref(),
-    )?;
+    let customer = trigger.customer.as_deref().map(CustomerId::new).transpose();
+    caller.may_configure_for(checked("customer", customer)?.as_ref())?;
     api.store.clone().polls().reset(&caller.reach(), &id, crate::clock::now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -469,7 +469,7 @@ async fn debounce_and_batch(client: &Fastn, customer: &Fastn, sink: &Sink) -> an
     put_flow(client, sink, "batched", json!({"batch": {"maxSize": 3, "maxWaitMs": 700}})).await?;
     burst(customer, "batched", 7).await?;
     let all = ended(customer, "batched", 3).await?;
-    let mut inputs = Vec::new();
+    let mut inputs: Vec<Vec<u64>> = Vec::new();
     for one in &all {
         let view = customer.execution(&one.id).await?;
         let input = view.input.unwrap();

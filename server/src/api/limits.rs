@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use fastn_contract::error::{ErrorCode, Problem};
 use fastn_contract::quota::{Dimension, Enforcement, Measure};
 use fastn_domain::catalog::Catalog;

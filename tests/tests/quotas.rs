@@ -265,7 +265,8 @@ async fn payloads(client: &Fastn) -> anyhow::Result<()> {
             assert_eq!(sent.unwrap_err().code, Some(ErrorCode::PayloadTooLarge));
             assert_eq!(run.unwrap_err().code, Some(ErrorCode::PayloadTooLarge));
         } else {
-            (sent?, run?);
+            sent?;
+            run?;
         }
     }
     Ok(())

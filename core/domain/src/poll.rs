@@ -14,7 +14,7 @@ pub use fields::{FIELD_DEPTH_MAX, FIELDS_OF_RECORD_MAX, View};
 pub use links::next_link;
 pub use pace::{Pace, RateLimit, WAIT_MAX, rate_limit};
 pub use progress::{LastPoll, PollProgress};
-pub use snapshot::{ChunkError, Observed, Snapshot};
+pub use snapshot::{Chunk, ChunkError, Observed, Snapshot};
 pub use spec::{Greatest, NextPage, Poll};
 
 /// Most records that are remembered of one trigger and customer.

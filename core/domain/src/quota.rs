@@ -7,7 +7,7 @@ mod counter;
 mod edge;
 mod effective;
 
-pub use counter::{Counter, Counters, Window};
+pub use counter::{Counter, Counters, Named, Window};
 pub use edge::Told;
 pub use effective::{Effective, EventLimits, PLAN_FREE, PLAN_UNLIMITED, built_in_plan, default_mode};
 

@@ -47,7 +47,7 @@ impl Clock for TestClock {
 
 /// A message as it came.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub(crate) struct Heard {
     pub id: String,
     pub signature: String,
     pub body: Value,
@@ -59,7 +59,7 @@ struct Receiver {
     refuse: AtomicUsize,
 }
 
-pub struct Rig {
+pub(crate) struct Rig {
     pub store: Arc<dyn Store>,
     log: Arc<dyn Log>,
     clock: Arc<TestClock>,
@@ -72,12 +72,12 @@ pub struct Rig {
 }
 
 impl Rig {
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::over(2).await
     }
 
     /// With so many partitions.
-    pub async fn over(partitions: u32) -> Self {
+    pub(crate) async fn over(partitions: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(directory.path(), SqliteOptions::default()).await.unwrap();
         let vault =
@@ -128,19 +128,19 @@ impl Rig {
     }
 
     /// The one rule, with a webhook.
-    pub fn rule(&self, more: Value) {
+    pub(crate) fn rule(&self, more: Value) {
         let channel = json!({"type": "webhook", "url": self.url, "secret": "HOOK"});
         let mut body = json!({"id": "rule", "status": "enabled", "channels": [channel]});
         body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.configure(ResourceKind::AlertRule, "rule", body.to_string());
     }
 
-    pub async fn start(&self) -> Alerts {
+    pub(crate) async fn start(&self) -> Alerts {
         self.start_over(self.store.clone()).await
     }
 
     /// Returns when the evaluator follows the journal.
-    pub async fn start_over(&self, store: Arc<dyn Store>) -> Alerts {
+    pub(crate) async fn start_over(&self, store: Arc<dyn Store>) -> Alerts {
         let options = AlertOptions {
             every: Duration::from_millis(10),
             save_every: Duration::ZERO,
@@ -156,16 +156,16 @@ impl Rig {
         alerts
     }
 
-    pub fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    pub fn advance(&self, seconds: i64) {
+    pub(crate) fn advance(&self, seconds: i64) {
         self.clock.0.fetch_add(seconds * 1_000_000, Ordering::SeqCst);
     }
 
     /// Ends `count` executions now, each after `ms`, and lets it be the next rule's turn.
-    pub async fn end(&self, customer: &str, status: ExecutionStatus, ms: u64, count: usize) {
+    pub(crate) async fn end(&self, customer: &str, status: ExecutionStatus, ms: u64, count: usize) {
         for _ in 0..count {
             self.say(self.finished(customer, status, ms, Vec::new())).await;
         }
@@ -173,7 +173,7 @@ impl Rig {
     }
 
     /// Ends an execution that made one call.
-    pub async fn call(&self, customer: &str, url: &str, status: u32) {
+    pub(crate) async fn call(&self, customer: &str, url: &str, status: u32) {
         let now = self.now();
         let step = StepRecord {
             key: "fetch".to_owned(),
@@ -241,7 +241,7 @@ impl Rig {
     }
 
     /// An event that nobody admits yet; its offset.
-    pub async fn event(&self, customer: &str) -> u64 {
+    pub(crate) async fn event(&self, customer: &str) -> u64 {
         let scope = Scope::parse(ACCOUNT, customer).unwrap();
         let event = EventRecord {
             id: EventId::new("evt").unwrap(),
@@ -263,7 +263,7 @@ impl Rig {
     }
 
     /// The journal admits an event, which starts nothing.
-    pub async fn admit(&self, customer: &str, offset: u64) {
+    pub(crate) async fn admit(&self, customer: &str, offset: u64) {
         let scope = Scope::parse(ACCOUNT, customer).unwrap();
         let event = AdmittedEvent {
             offset,
@@ -280,22 +280,22 @@ impl Rig {
         self.append(Topic::Executions, &scope, encode_journal(&record)).await;
     }
 
-    pub fn heard(&self) -> Vec<Heard> {
+    pub(crate) fn heard(&self) -> Vec<Heard> {
         self.receiver.heard.lock().unwrap().clone()
     }
 
     /// The receiver answers the next `count` messages with 503.
-    pub fn refuse(&self, count: usize) {
+    pub(crate) fn refuse(&self, count: usize) {
         self.receiver.refuse.store(count, Ordering::SeqCst);
     }
 
-    pub async fn alerts(&self) -> Vec<AlertView> {
+    pub(crate) async fn alerts(&self) -> Vec<AlertView> {
         let reach = Reach::Account(AccountId::new(ACCOUNT).unwrap());
         self.store.alerts(&reach, &AlertFilter::default(), &PageRequest::default()).await.unwrap().items
     }
 
     /// Waits until everything that was written before has been read, evaluated and saved: two saves began after it.
-    pub async fn evaluated(&self) {
+    pub(crate) async fn evaluated(&self) {
         let started = std::time::Instant::now();
         let first = self.store.alert_memory().await.unwrap().revision;
         while self.store.alert_memory().await.unwrap().revision < first + 3 {
@@ -306,7 +306,7 @@ impl Rig {
     }
 
     /// Waits until no message is on its way.
-    pub async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         let started = std::time::Instant::now();
         loop {
             let memory = self.store.alert_memory().await.unwrap();
@@ -318,7 +318,7 @@ impl Rig {
         }
     }
 
-    pub async fn until(&self, what: &str, holds: impl Fn() -> bool) {
+    pub(crate) async fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let started = std::time::Instant::now();
         while !holds() {
             assert!(started.elapsed() < DEADLINE, "not within the deadline: {what}; heard {:?}", self.heard());
@@ -327,7 +327,7 @@ impl Rig {
     }
 
     /// Waits until the alert shows so many attempts to send its first message.
-    pub async fn until_attempted(&self, attempts: usize) {
+    pub(crate) async fn until_attempted(&self, attempts: usize) {
         let started = std::time::Instant::now();
         let shown = |alerts: Vec<AlertView>| alerts.first().map(|alert| alert.notifications[0].attempts as usize);
         while shown(self.alerts().await) != Some(attempts) {
@@ -337,7 +337,7 @@ impl Rig {
     }
 
     /// Waits until the newest alert stands there.
-    pub async fn until_shown(&self, state: AlertState) {
+    pub(crate) async fn until_shown(&self, state: AlertState) {
         let started = std::time::Instant::now();
         while self.alerts().await.first().is_none_or(|alert| alert.state != state) {
             assert!(started.elapsed() < DEADLINE, "{state:?} is not shown: {:?}", self.alerts().await);

@@ -197,12 +197,15 @@ pub(crate) async fn enforce(State(api): State<Api>, request: Request, next: Next
     let now = crate::clock::now();
     match take(&api, &caller, now).await {
         Ok(told) => tell(next.run(request).await, &told, now),
-        Err((problem, told)) => tell(problem_response(&problem), &told, now),
+        Err(refused) => tell(problem_response(&refused.0), &refused.1, now),
     }
 }
 
 /// The limits that a request was within; the refusal, if it was not.
-async fn take(api: &Api, caller: &Caller, now: Timestamp) -> Result<Vec<Told>, (Problem, Vec<Told>)> {
+/// The answer, and the limits that go with it.
+type Refused = Box<(Problem, Vec<Told>)>;
+
+async fn take(api: &Api, caller: &Caller, now: Timestamp) -> Result<Vec<Told>, Refused> {
     let reach = caller.reach();
     let who: Who = (caller.account.clone(), reach.customer().cloned());
     let catalog = api.catalog.current();
@@ -245,7 +248,7 @@ fn pass(
     customer: &str,
     now: Timestamp,
     told: &mut Vec<Told>,
-) -> Result<(), (Problem, Vec<Told>)> {
+) -> Result<(), Refused> {
     let one = Told {
         name: limit.dimension.as_str(),
         limit: limit.limit,
@@ -262,7 +265,7 @@ fn pass(
     }
     observe::quota_passed(limit.dimension, limit.mode);
     match limit.mode {
-        Enforcement::Hard => Err((used_up(limit, &one, customer, now), std::mem::take(told))),
+        Enforcement::Hard => Err(Box::new((used_up(limit, &one, customer, now), std::mem::take(told)))),
         _ => Ok(()),
     }
 }

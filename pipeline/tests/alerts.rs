@@ -82,7 +82,7 @@ async fn two_evaluators_find_one_alert() {
 #[tokio::test]
 async fn silence_holds_back_what_is_told() {
     let rig = Rig::new().await;
-    let until = rig.now().plus(std::time::Duration::from_secs(30));
+    let until = rig.now().plus(std::time::Duration::from_secs(60));
     rig.rule(json!({"metric": "failure_count", "threshold": 0, "window": "5m", "silencedUntil": until.to_string()}));
     let _alerts = rig.start().await;
     rig.end("cus_a", Failed, 10, 1).await;
@@ -90,7 +90,7 @@ async fn silence_holds_back_what_is_told() {
     rig.advance(20);
     rig.evaluated().await;
     assert_eq!(rig.heard().len(), 0);
-    rig.advance(40);
+    rig.advance(60);
     rig.until("it is told", || rig.heard().len() == 1).await;
     rig.until_shown(AlertState::Firing).await;
 }

@@ -345,7 +345,7 @@ fn records_round_trip() {
         assert_eq!(bytes[..5], [0, 0xFA, 0x57, 0, 1]);
         assert_eq!(codec::decode_event(&bytes), Ok(event));
         // The newest version of each record is written.
-        for (record, id) in build.journal().into_iter().zip([2, 11, 12, 5, 13, 7, 8, 9, 14, 15]) {
+        for (record, id) in build.journal().into_iter().zip([2, 11, 12, 16, 13, 7, 8, 9, 14, 15]) {
             let bytes = codec::encode_journal(&record);
             assert_eq!(bytes[..5], [0, 0xFA, 0x57, 0, id]);
             assert_eq!(codec::decode_journal(&bytes), Ok(record));

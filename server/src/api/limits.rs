@@ -201,10 +201,10 @@ pub(crate) async fn enforce(State(api): State<Api>, request: Request, next: Next
     }
 }
 
-/// The limits that a request was within; the refusal, if it was not.
 /// The answer, and the limits that go with it.
 type Refused = Box<(Problem, Vec<Told>)>;
 
+/// The limits that a request was within; the refusal, if it was not.
 async fn take(api: &Api, caller: &Caller, now: Timestamp) -> Result<Vec<Told>, Refused> {
     let reach = caller.reach();
     let who: Who = (caller.account.clone(), reach.customer().cloned());

@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(wait(&[("retry-after", "99999999")], true), Some(86_400));
         assert_eq!(wait(&[("ratelimit-remaining", "0"), ("ratelimit-reset", "12")], false), Some(12));
         assert_eq!(wait(&[("ratelimit-remaining", "1"), ("ratelimit-reset", "12")], false), None);
-        assert_eq!(wait(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "784111787")], false), Some(12));
+        assert_eq!(wait(&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "784111787")], false), Some(10));
         assert_eq!(wait(&[("ratelimit", "limit=100, remaining=0, reset=50")], false), Some(50));
         assert_eq!(wait(&[("ratelimit", "\"burst\";r=9;t=1, \"day\";r=0;t=40")], false), Some(40));
         assert_eq!(wait(&[("ratelimit", "\"day\";r=3;t=40")], false), None);

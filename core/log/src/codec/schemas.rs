@@ -90,12 +90,12 @@ const FILES: &[(&str, &str)] = &[
     ("state_snapshot.1.avsc", include_str!("../../schemas/state_snapshot.1.avsc")),
     ("checkpoint.1.avsc", include_str!("../../schemas/checkpoint.1.avsc")),
     ("trace.1.avsc", include_str!("../../schemas/trace.1.avsc")),
-    ("finished.2.avsc", include_str!("../../schemas/finished.2.avsc")),
     ("admitted.2.avsc", include_str!("../../schemas/admitted.2.avsc")),
     ("progress.2.avsc", include_str!("../../schemas/progress.2.avsc")),
     ("snapshot.2.avsc", include_str!("../../schemas/snapshot.2.avsc")),
     ("started.1.avsc", include_str!("../../schemas/started.1.avsc")),
     ("flow_snapshot.1.avsc", include_str!("../../schemas/flow_snapshot.1.avsc")),
+    ("finished.2.avsc", include_str!("../../schemas/finished.2.avsc")),
 ];
 
 /// A line of `schemas/index.json`.

@@ -20,7 +20,7 @@ use fastn_domain::time::Timestamp;
 use fastn_store::{
     AlertFilter, AlertMemory, AlertSave, ApiCalls, EventFilter, EventRow, ExecutionFilter, ExecutionRow, Expect,
     PageRequest, Polls, Position, ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store,
-    StoreResult, StoredEvent, UsageFilter,
+    StoreResult, StoredEvent, UsageDelta, UsageFilter,
 };
 
 use super::rows::{alert, batch, end, event, execution, scope, used};
@@ -162,7 +162,8 @@ async fn seed(store: &dyn Store, own: &Scope) {
     scheduled.state = end(ExecutionStatus::Failed, 9);
     (scheduled.origin, scheduled.trigger) = (Origin::Schedule, Some(trigger_id()));
     rows.executions = vec![failed, scheduled, held(own)];
-    rows.usage = vec![used(own, Measure::Events, 1)];
+    // Usage is kept by today's date, not by that of the rows here.
+    rows.usage = vec![UsageDelta { day: 40_000, ..used(own, Measure::Events, 1) }];
     store.project(rows).await.expect("projects");
     store.remember(&Reach::Customer(own.clone()), "k", answer("own")).await.expect("remembers");
     let alerts = vec![alert(own, 1)];

@@ -201,7 +201,8 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     } else {
         operation["security"] = json!([]);
     }
-    if path == "/v1/app-events" || path.contains('{') || path.ends_with("/replay") || path == "/v1/events" {
+    let names_in_headers = ["/v1/app-events", "/v1/events", "/v1/usage/current"].contains(&path);
+    if names_in_headers || path.contains('{') || path.ends_with("/replay") {
         codes.push(ErrorCode::NotFound);
     }
     if protected && writes {

@@ -4,12 +4,14 @@
 
 use fastn_contract::poll::Compare;
 use serde_json::Value;
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::path::{Path, PathError};
 
 /// Objects are opened so deep to tell their fields apart; what lies deeper is one field.
 pub const FIELD_DEPTH_MAX: usize = 4;
+/// Room for what is hashed of a record; it grows if that is not enough.
+const RECORD_BYTES_LIKELY: usize = 1_024;
 /// Fields of a record that are told apart. A change of others is seen, and not named.
 pub const FIELDS_OF_RECORD_MAX: usize = 200;
 
@@ -39,19 +41,19 @@ impl View {
 
     /// The hash of all that is compared. Two records have the same if and only if they agree in it, but for chance.
     pub fn whole(&self, record: &Value) -> u128 {
-        let mut hasher = Xxh3::new();
+        let mut bytes = Vec::with_capacity(RECORD_BYTES_LIKELY);
         match self {
-            Self::Except(paths) => feed(&mut hasher, record, &excluded(paths, record)),
+            Self::Except(paths) => feed(&mut bytes, record, &excluded(paths, record)),
             Self::Only(fields) => {
                 for (_, path) in fields {
                     match path.find(record) {
-                        Some(value) => feed(&mut hasher, value, &[]),
-                        None => hasher.update(b"-"),
+                        Some(value) => feed(&mut bytes, value, &[]),
+                        None => bytes.push(b'-'),
                     }
                 }
             }
         }
-        hasher.digest128()
+        xxh3_128(&bytes)
     }
 
     /// Calls `field` with the name and the hash of each field, at most [`FIELDS_OF_RECORD_MAX`].
@@ -114,9 +116,9 @@ fn leaves(
 }
 
 fn hash_of(value: &Value, excluded: &[&Value]) -> u64 {
-    let mut hasher = Xxh3::new();
-    feed(&mut hasher, value, excluded);
-    hasher.digest()
+    let mut bytes = Vec::new();
+    feed(&mut bytes, value, excluded);
+    xxh3_64(&bytes)
 }
 
 /// Entries in the order of their names, whatever order the map keeps.
@@ -128,48 +130,49 @@ fn sorted(map: &serde_json::Map<String, Value>) -> Vec<(&String, &Value)> {
     entries
 }
 
-/// Feeds a value so that no two values feed the same bytes: a letter for its kind, and a length before what has one.
-fn feed(hasher: &mut Xxh3, value: &Value, excluded: &[&Value]) {
+/// Writes a value so that no two values are the same bytes: a letter for its kind, and a length before what has one.
+fn feed(bytes: &mut Vec<u8>, value: &Value, excluded: &[&Value]) {
     match value {
-        Value::Null => hasher.update(b"n"),
-        Value::Bool(true) => hasher.update(b"t"),
-        Value::Bool(false) => hasher.update(b"f"),
+        Value::Null => bytes.push(b'n'),
+        Value::Bool(true) => bytes.push(b't'),
+        Value::Bool(false) => bytes.push(b'f'),
         Value::Number(number) => {
-            hasher.update(b"#");
             if let Some(number) = number.as_i64() {
-                hasher.update(&number.to_le_bytes());
+                bytes.push(b'i');
+                bytes.extend_from_slice(&number.to_le_bytes());
             } else {
-                feed_text(hasher, &number.to_string());
+                bytes.push(b'#');
+                feed_text(bytes, &number.to_string());
             }
         }
         Value::String(text) => {
-            hasher.update(b"s");
-            feed_text(hasher, text);
+            bytes.push(b's');
+            feed_text(bytes, text);
         }
         Value::Array(items) => {
-            hasher.update(b"[");
+            bytes.push(b'[');
             for item in items.iter().filter(|item| !is_in(excluded, item)) {
-                feed(hasher, item, excluded);
+                feed(bytes, item, excluded);
             }
-            hasher.update(b"]");
+            bytes.push(b']');
         }
         Value::Object(map) => {
-            hasher.update(b"{");
+            bytes.push(b'{');
             for (key, value) in sorted(map) {
                 if !is_in(excluded, value) {
-                    feed_text(hasher, key);
-                    feed(hasher, value, excluded);
+                    bytes.push(b'k');
+                    feed_text(bytes, key);
+                    feed(bytes, value, excluded);
                 }
             }
-            hasher.update(b"}");
+            bytes.push(b'}');
         }
     }
 }
 
-fn feed_text(hasher: &mut Xxh3, text: &str) {
-    // No text is as long as the letter of another kind would make it.
-    hasher.update(&(text.len() as u64).to_le_bytes());
-    hasher.update(text.as_bytes());
+fn feed_text(bytes: &mut Vec<u8>, text: &str) {
+    bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use axum::http::HeaderMap;
 use axum::http::header::CONNECTION;
 use fastn_contract::error::Problem;
-use fastn_domain::event::Header;
+use fastn_domain::event::{Header, SEALED_HEADER};
 
 use crate::problem::invalid_part;
 
@@ -76,7 +76,7 @@ pub(crate) fn kept(headers: &HeaderMap) -> Result<Vec<Header>, Problem> {
 }
 
 fn is_left_out(name: &str) -> bool {
-    TRANSFER.contains(&name) || CREDENTIAL_PARTS.iter().any(|part| name.contains(part))
+    TRANSFER.contains(&name) || name == SEALED_HEADER || CREDENTIAL_PARTS.iter().any(|part| name.contains(part))
 }
 
 /// The W3C trace context of the request, if it is valid. An invalid one is ignored, as the recommendation asks.

@@ -3,3 +3,4 @@
 pub mod processor;
 pub mod projector;
 pub mod runtime;
+pub mod sealing;

@@ -19,15 +19,20 @@ mod customers;
 mod dead_letters;
 mod deployments;
 mod env_configs;
+mod erasures;
 mod events;
 mod executions;
+mod export;
 mod extract;
 mod idempotency;
+mod log_keys;
 mod openapi;
 mod ports;
 mod problem;
 mod reference;
+mod replays;
 mod resources;
+mod retention;
 mod runs;
 mod secrets;
 mod stream;
@@ -38,6 +43,7 @@ mod workflows;
 
 pub use ports::{ActivityChange, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
 pub(crate) use ports::{AwaitRun, Seal};
+pub use replays::Jobs;
 
 /// What every handler works with. Cheap to clone.
 #[derive(Clone)]
@@ -102,6 +108,11 @@ fn protected() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(customers::list))
         .routes(routes!(customers::get, customers::put, customers::delete))
+        .routes(routes!(export::export))
+        .routes(routes!(erasures::erase))
+        .routes(routes!(erasures::list))
+        .routes(routes!(erasures::get))
+        .routes(routes!(retention::get, retention::put))
         .routes(routes!(workflows::list))
         .routes(routes!(workflows::get, workflows::put, workflows::delete))
         .routes(routes!(versions::list, versions::publish))
@@ -127,6 +138,10 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(dead_letters::replay_many))
         .routes(routes!(dead_letters::get))
         .routes(routes!(dead_letters::replay))
+        .routes(routes!(replays::preview))
+        .routes(routes!(replays::list, replays::start))
+        .routes(routes!(replays::get))
+        .routes(routes!(replays::cancel))
 }
 
 fn open() -> OpenApiRouter<Api> {

@@ -15,10 +15,12 @@ mod access_keys;
 mod activity;
 mod bench;
 mod configure;
+mod customers;
 mod doctor;
 mod migrate;
 mod print;
 mod progress;
+mod replays;
 mod run;
 mod send;
 pub(crate) mod style;
@@ -106,6 +108,15 @@ enum Command {
     /// Dead letters: list, show, replay
     #[command(subcommand)]
     DeadLetters(activity::DeadLetterCommand),
+    /// Replays in bulk: preview, start, show, follow, list, cancel
+    #[command(subcommand)]
+    Replay(replays::ReplayCommand),
+    /// Customers: list, export, erase, and the proof of an erasure
+    #[command(subcommand)]
+    Customers(customers::CustomerCommand),
+    /// How long activity and payloads are kept: show, set
+    #[command(subcommand)]
+    Retention(customers::RetentionCommand),
     /// Access keys: create, list, revoke
     #[command(subcommand)]
     AccessKeys(access_keys::AccessKeyCommand),
@@ -213,6 +224,9 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Migrate(arguments) => migrate::run(arguments).await,
         Command::AccessKeys(command) => access_keys::run(command).await,
         Command::DeadLetters(command) => activity::dead_letters(command).await,
+        Command::Replay(command) => replays::run(command).await,
+        Command::Customers(command) => customers::run(command).await,
+        Command::Retention(command) => customers::retention(command).await,
         Command::Bench(bench) => bench::run(bench).await,
         Command::Doctor { config, layer } => doctor::run(config.as_deref(), layer).await,
         Command::Rebuild { config, layer } => doctor::rebuild(config.as_deref(), layer).await,
@@ -324,6 +338,9 @@ mod tests {
             "events",
             "executions",
             "dead-letters",
+            "replay",
+            "customers",
+            "retention",
             "access-keys",
             "migrate",
             "doctor",
@@ -347,6 +364,13 @@ mod tests {
             "fastn executions show exec_1",
             "fastn dead-letters replay --workflow triage --from-failed-step",
             "fastn dead-letters replay --all --limit 1000",
+            "fastn replay preview executions --status failed --workflow triage --since 2026-11-01T00:00:00Z",
+            "fastn replay start dead-letters --workflow triage --from-failed-step --rate 50",
+            "fastn replay start executions --status failed --error TypeError --version 0",
+            "fastn replay start events --status rejected --type order.created --detach",
+            "fastn customers export cus_acme --output acme.ndjson",
+            "fastn customers erase cus_acme --yes",
+            "fastn retention set --activity-days 90 --payload-days 7",
         ] {
             super::Cli::command().try_get_matches_from(line.split(' ')).expect(line);
         }

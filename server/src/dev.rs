@@ -72,7 +72,15 @@ pub(crate) async fn run(directory: PathBuf, mut flags: Layer) -> anyhow::Result<
 
 fn demo_customer() -> Customer {
     let (id, name) = (CUSTOMER_DEFAULT.to_owned(), "Demo".to_owned());
-    Customer { id, name, status: CustomerStatus::default(), concurrency: None, weight: None, region: None }
+    Customer {
+        id,
+        name,
+        status: CustomerStatus::default(),
+        concurrency: None,
+        weight: None,
+        region: None,
+        encrypt_log: false,
+    }
 }
 
 fn tell(style: Style, applied: &Applied) {

@@ -15,6 +15,7 @@ use fastn_log::Log;
 use fastn_pipeline::processor::machine::Answer;
 use fastn_pipeline::processor::{Answers, Pipeline, PipelineConfig};
 use fastn_pipeline::projector::{self, Projector, ProjectorOptions, Retention, RetentionOptions};
+use fastn_pipeline::sealing::SealedLog;
 use fastn_store::{CatalogFeed, Expect, FeedOptions, MasterKey, ResourceWrite, Store, Vault};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
@@ -23,7 +24,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{ActivityChange, AwaitRun, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
+use crate::api::{ActivityChange, AwaitRun, CatalogView, Jobs, Ports, RunOutcome, RunTicket, SourceError};
 use crate::clock::SystemClock;
 use crate::config::{Role, ServeConfig};
 
@@ -70,6 +71,7 @@ pub(crate) struct Node {
     server: JoinHandle<std::io::Result<()>>,
     roles: Roles,
     trimmer: Option<JoinHandle<()>>,
+    jobs: Option<Jobs>,
     _feed: CatalogFeed,
 }
 
@@ -108,12 +110,18 @@ impl Node {
         }
         let (readers, _) = watch::channel(0);
         let (catalog, readers) = (&catalog, &readers);
+        let log: Arc<dyn Log> = Arc::new(SealedLog::new(log, catalog.clone(), vault.clone()));
         let parts = Parts { config, log: &log, store: &store, catalog, vault: &vault, activity: &activity, readers };
         let roles = Roles::start(&parts, &answers, seed_key).await?;
+        let keep = upkeep::Keep {
+            bytes: config.log_bytes_max,
+            time: std::time::Duration::from_secs(3_600 * u64::from(config.log_keep_hours)),
+        };
         let ports = Ports {
             store: store.clone(),
             log: log.clone(),
             catalog: CatalogView(catalog.clone()),
+            log_keep: keep.time,
             residency: Arc::new(config.residency()),
             compile: Arc::new(compile),
             seal: seal_with(vault.clone()),
@@ -124,16 +132,13 @@ impl Node {
             metrics: Arc::new(move || metrics.render()),
             stopping: stopping.leaving.0.clone(),
         };
+        let jobs = config.has(Role::Api).then(|| Jobs::start(ports.clone()));
         let edge = if config.has(Role::Ingest) { edge(&parts) } else { Router::new() };
         let app = crate::api::router(ports, edge.merge(between).merge(extra), config.has(Role::Api));
         let server = serve(listener, app, &stopping.closed);
-        let keep = upkeep::Keep {
-            bytes: config.log_bytes_max,
-            time: std::time::Duration::from_secs(3_600 * u64::from(config.log_keep_hours)),
-        };
         let trim = |pipeline| tokio::spawn(upkeep::trim(log.clone(), store.clone(), pipeline, keep));
         let trimmer = roles.pipeline.clone().map(trim);
-        Ok(Self { address, access_key, log, store, activity, stopping, server, roles, trimmer, _feed: feed })
+        Ok(Self { address, access_key, log, store, activity, stopping, server, roles, trimmer, jobs, _feed: feed })
     }
 
     /// Changes of executions as they come.
@@ -150,6 +155,7 @@ impl Node {
         self.stopping.closed.cancel();
         let _slow_readers_are_cut = tokio::time::timeout(DRAIN, self.server).await;
         self.stopping.answered.cancel();
+        drop(self.jobs);
         if let Some(trimmer) = self.trimmer {
             trimmer.abort();
         }
@@ -232,7 +238,8 @@ impl Roles {
             roles._watcher = Some(watcher);
         }
         if config.has(Role::Scheduler) {
-            roles._retention = Some(Retention::start(Arc::clone(store), clock, RetentionOptions::default()));
+            let (store, catalog) = (Arc::clone(store), watch::Receiver::clone(catalog));
+            roles._retention = Some(Retention::start(store, catalog, clock, RetentionOptions::default()));
         }
         Ok(roles)
     }
@@ -425,9 +432,13 @@ pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 
 /// Makes the activity tables anew from what the log keeps.
 pub(crate) async fn rebuild(
+    config: &ServeConfig,
     log: Arc<dyn Log>,
     store: Arc<dyn Store>,
     progress: impl FnMut(u64, u64),
 ) -> anyhow::Result<()> {
+    let vault = Arc::new(Vault::new(&backends::master_key(config)?));
+    let (catalog, _feed) = CatalogFeed::start(store.clone(), FeedOptions::default()).await?;
+    let log = Arc::new(SealedLog::new(log, catalog, vault));
     Ok(projector::rebuild(log, store, ProjectorOptions::default(), progress).await?)
 }

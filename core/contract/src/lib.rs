@@ -7,6 +7,8 @@ pub mod command;
 pub mod condition;
 pub mod error;
 pub mod page;
+pub mod privacy;
+pub mod replay;
 pub mod resource;
 
 /// Header that carries the access key, e.g. `fsk_test_…`. `Authorization: Bearer` is accepted too.

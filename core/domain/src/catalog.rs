@@ -1,8 +1,10 @@
 //! The configuration as every node keeps it in memory: an immutable snapshot at one revision.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use fastn_contract::privacy::{ErasureStatus, RetentionSettings};
+use fastn_contract::replay::ReplayStatus;
 use fastn_contract::resource::{Customer, CustomerStatus, Deployment, EnvConfig, Switch, Workflow, WorkflowVersion};
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +12,10 @@ use crate::ids::{AccountId, CustomerId, EnvironmentId, TriggerId, WorkflowId};
 use crate::scope::Scope;
 use crate::time::Timestamp;
 
+mod log_key;
 mod trigger;
 
+pub use log_key::{LogKey, LogKeys};
 pub use trigger::{CompiledRoute, CompiledTrigger, compile_trigger};
 
 /// The virtual environment that always runs the latest published version.
@@ -39,6 +43,14 @@ pub enum ResourceKind {
     EnvConfig,
     /// An access key, hashed; id = its id.
     AccessKey,
+    /// The data key of a customer's records in the log, sealed; id = its id.
+    LogKey,
+    /// How long an account's activity is kept; id = `retention`.
+    Retention,
+    /// A replay in bulk; id = its id.
+    Replay,
+    /// The erasure of a customer; id = its id.
+    Erasure,
 }
 
 impl ResourceKind {
@@ -54,24 +66,39 @@ impl ResourceKind {
             Self::Secret => "secret",
             Self::EnvConfig => "env_config",
             Self::AccessKey => "access_key",
+            Self::LogKey => "log_key",
+            Self::Retention => "retention",
+            Self::Replay => "replay",
+            Self::Erasure => "erasure",
         }
+    }
+
+    /// Whether its body is a key or sealed under one: nothing of it is kept once it is deleted, and no history of it.
+    pub const fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::LogKey)
     }
 
     /// The inverse of [`ResourceKind::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        const ALL: [ResourceKind; 9] = [
-            ResourceKind::Account,
-            ResourceKind::Customer,
-            ResourceKind::Workflow,
-            ResourceKind::WorkflowVersion,
-            ResourceKind::Deployment,
-            ResourceKind::Trigger,
-            ResourceKind::Secret,
-            ResourceKind::EnvConfig,
-            ResourceKind::AccessKey,
-        ];
-        ALL.into_iter().find(|kind| kind.as_str() == text)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
+
+    /// Every kind.
+    pub const ALL: [ResourceKind; 13] = [
+        ResourceKind::Account,
+        ResourceKind::Customer,
+        ResourceKind::Workflow,
+        ResourceKind::WorkflowVersion,
+        ResourceKind::Deployment,
+        ResourceKind::Trigger,
+        ResourceKind::Secret,
+        ResourceKind::EnvConfig,
+        ResourceKind::AccessKey,
+        ResourceKind::LogKey,
+        ResourceKind::Retention,
+        ResourceKind::Replay,
+        ResourceKind::Erasure,
+    ];
 }
 
 /// A row of the one table of resources.
@@ -172,6 +199,13 @@ pub struct AccountCatalog {
     pub secrets: HashMap<(Option<CustomerId>, String), Arc<Secret>>,
     /// Its configuration values, by environment and key, as JSON text.
     pub env_config: HashMap<(EnvironmentId, String), Arc<str>>,
+    /// How long its activity is kept, if it says so.
+    pub retention: Option<RetentionSettings>,
+    /// Replays that are not over, by id.
+    pub replays: BTreeSet<String>,
+    /// Erasures that are not over, by id, with the customer whose events are refused meanwhile. The last steps do not know
+    /// any more who it was.
+    pub erasures: BTreeMap<String, Option<CustomerId>>,
 }
 
 impl AccountCatalog {
@@ -204,6 +238,7 @@ pub struct Catalog {
     accounts: HashMap<AccountId, Arc<AccountCatalog>>,
     webhooks: HashMap<TriggerId, AccountId>,
     keys: HashMap<String, (AccountId, Arc<AccessKey>)>,
+    log_keys: LogKeys,
 }
 
 impl Catalog {
@@ -245,6 +280,11 @@ impl Catalog {
     /// The access key with this SHA-256, in hex.
     pub fn access_key(&self, hash: &str) -> Option<&(AccountId, Arc<AccessKey>)> {
         self.keys.get(hash)
+    }
+
+    /// The data keys of the log.
+    pub fn log_keys(&self) -> &LogKeys {
+        &self.log_keys
     }
 
     /// The customer, if the account has it.
@@ -292,9 +332,42 @@ impl Catalog {
                     self.keys.insert(key.hash.clone(), (row.account.clone(), Arc::new(key)));
                 }
             }
+            ResourceKind::LogKey if row.deleted => self.log_keys.forget(&row.id),
+            ResourceKind::LogKey => {
+                let customer = row.customer.clone().ok_or_else(|| "it has no customer".to_owned())?;
+                self.log_keys.put(Scope::new(row.account.clone(), customer), parse(row)?);
+            }
+            ResourceKind::Retention => account.retention = if row.deleted { None } else { Some(parse(row)?) },
+            ResourceKind::Replay => {
+                account.replays.remove(&row.id);
+                if !row.deleted && !parse::<OpenReplay>(row)?.status.is_final() {
+                    account.replays.insert(row.id.clone());
+                }
+            }
+            ResourceKind::Erasure => {
+                account.erasures.remove(&row.id);
+                let erasure: OpenErasure = parse(row)?;
+                if !row.deleted && erasure.status == ErasureStatus::Running {
+                    account.erasures.insert(row.id.clone(), erasure.customer);
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// What the catalog reads of a replay.
+#[derive(Deserialize)]
+struct OpenReplay {
+    status: ReplayStatus,
+}
+
+/// What the catalog reads of an erasure.
+#[derive(Deserialize)]
+struct OpenErasure {
+    status: ErasureStatus,
+    #[serde(default)]
+    customer: Option<CustomerId>,
 }
 
 fn first_message(errors: Vec<fastn_contract::error::FieldError>) -> String {

@@ -8,6 +8,7 @@ pub mod journal;
 mod long;
 pub mod partition;
 pub mod path;
+pub mod replay;
 pub mod residency;
 pub mod retry;
 pub mod route;

@@ -28,8 +28,8 @@ pub use projection::{
     ProjectionBatch,
 };
 pub use seam::{
-    EventFilter, ExecutionFilter, Expect, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, Store,
-    StoreError, StoreErrorKind, StoreResult,
+    ErasedActivity, ErasedConfiguration, EventFilter, EventSource, EventState, ExecutionFilter, Expect, Outcome,
+    PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, Store, StoreError, StoreErrorKind, StoreResult,
 };
 pub use sqlite::{SqliteOptions, SqliteStore};
-pub use vault::{MasterKey, SecretText, Vault, VaultError};
+pub use vault::{LogCipher, MasterKey, SecretText, Vault, VaultError, new_log_key};

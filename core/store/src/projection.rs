@@ -44,6 +44,8 @@ pub struct ProjectionBatch {
     pub executions: Vec<ExecutionRow>,
     /// Changes of executions that started before this batch.
     pub patches: Vec<ExecutionPatch>,
+    /// Customers of whom nothing is left when the batch is written, the rows of this batch included.
+    pub erased: Vec<Scope>,
 }
 
 impl ProjectionBatch {

@@ -2,6 +2,7 @@
 
 mod activity;
 mod isolation;
+mod privacy;
 mod resources;
 pub mod rows;
 
@@ -48,6 +49,11 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         activity::positions_must_follow,
         activity::a_refused_batch_changes_nothing,
         activity::pruning_spares_the_living_and_their_input,
+        privacy::an_account_is_pruned_alone,
+        privacy::payloads_are_blanked_and_the_rest_stays,
+        privacy::an_erased_customer_leaves_nothing,
+        privacy::what_is_projected_again_is_erased_again,
+        privacy::events_read_back_for_a_replay,
         activity::reset_empties_activity_and_positions,
     );
     let (store, _guard) = open().await;

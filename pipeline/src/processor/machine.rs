@@ -34,6 +34,7 @@ mod admit;
 mod cleaner;
 mod command;
 mod dedup;
+mod erase;
 mod execution;
 mod finish;
 mod load;
@@ -109,6 +110,8 @@ pub enum Sabotage {
     NoDedup,
     /// The cleaner forgets what it should say again.
     ForgetfulCleaner,
+    /// An erasure lets one execution live.
+    HalfErasure,
 }
 
 impl Default for Limits {

@@ -48,6 +48,10 @@ pub(crate) struct Fold {
     pub(crate) events: Vec<EventRow>,
     pub(crate) entries: Vec<(Entry, Timestamp)>,
     index: HashMap<ExecutionId, usize>,
+    /// Whether customers that were erased are erased again: while everything is made anew. Otherwise the erasure itself
+    /// deletes their rows, and counts them.
+    pub(crate) erases: bool,
+    erased: Vec<Scope>,
 }
 
 impl Fold {
@@ -77,6 +81,9 @@ impl Fold {
     }
 
     fn admit_one(&mut self, partition: u32, at: Timestamp, event: AdmittedEvent, read: ReadEvent) {
+        if self.erases && read.record.is_erasure() {
+            self.erased.push(read.record.scope.clone());
+        }
         let seq = EventSeq::new(partition, event.offset);
         let executions = event.executions.iter().map(|start| start.id).collect();
         for start in event.executions {
@@ -193,7 +200,7 @@ impl Fold {
 
     /// The rows to write.
     pub(crate) fn into_batch(self) -> ProjectionBatch {
-        let mut batch = ProjectionBatch { events: self.events, ..ProjectionBatch::default() };
+        let mut batch = ProjectionBatch { events: self.events, erased: self.erased, ..ProjectionBatch::default() };
         for (entry, _) in self.entries {
             match entry {
                 Entry::Whole(row) => batch.executions.push(*row),
@@ -212,8 +219,10 @@ fn event_row(
     executions: Vec<ExecutionId>,
 ) -> EventRow {
     let ReadEvent { record, received } = event;
+    let erased = record.is_erased();
     // What a command carries is shown by the executions that it starts or ends.
-    let data = (record.kind != COMMAND_TYPE).then_some(record.data);
+    let data = (record.kind != COMMAND_TYPE && !erased).then_some(record.data);
+    let headers = if erased { Vec::new() } else { record.headers };
     EventRow {
         seq,
         scope: record.scope,
@@ -228,7 +237,7 @@ fn event_row(
         status,
         reason,
         executions,
-        headers: record.headers,
+        headers,
         data,
     }
 }

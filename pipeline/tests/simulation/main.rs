@@ -150,8 +150,14 @@ fn finds_sabotage() {
     use fastn_pipeline::processor::machine::Sabotage;
 
     quiet();
-    let all =
-        [Sabotage::NoBarrier, Sabotage::LazyEffects, Sabotage::NoEpochs, Sabotage::NoDedup, Sabotage::ForgetfulCleaner];
+    let all = [
+        Sabotage::NoBarrier,
+        Sabotage::LazyEffects,
+        Sabotage::NoEpochs,
+        Sabotage::NoDedup,
+        Sabotage::ForgetfulCleaner,
+        Sabotage::HalfErasure,
+    ];
     let found: Vec<_> = all
         .into_iter()
         .map(|sabotage| (sabotage, search(0, SEEDS, &Limits { sabotage: Some(sabotage), ..limits() })))

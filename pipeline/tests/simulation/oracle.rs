@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use fastn_contract::activity::{EventStatus, ExecutionStatus};
 use fastn_domain::journal::{Finished, JournalRecord, NewExecution};
+use fastn_domain::scope::Scope;
 
 use crate::world::{Id, World};
 
@@ -17,6 +18,7 @@ struct Believed<'w> {
 
 fn believed(world: &World) -> Believed<'_> {
     let mut claimed = 0;
+    let mut scopes: HashMap<Id, &Scope> = HashMap::new();
     let mut journal =
         Believed { admitted: HashMap::new(), started: HashMap::new(), finished: HashMap::new(), sequence: Vec::new() };
     for record in &world.journal {
@@ -28,6 +30,12 @@ fn believed(world: &World) -> Believed<'_> {
             JournalRecord::Admitted(admitted) => {
                 for event in &admitted.events {
                     let executions: Vec<&NewExecution> = event.executions.iter().collect();
+                    if is_erasure(world, event.offset) {
+                        let mut own = scopes.iter().filter(|(_, scope)| ***scope == event.scope);
+                        let survivor = own.find(|(id, _)| !journal.finished.contains_key(*id));
+                        assert_eq!(survivor, None, "an execution outlived the erasure at {}", event.offset);
+                    }
+                    scopes.extend(executions.iter().map(|start| (start.id, &event.scope)));
                     for start in &executions {
                         let before = journal.started.insert(start.id, start);
                         assert!(before.is_none(), "execution {} was started twice", start.id);
@@ -38,6 +46,7 @@ fn believed(world: &World) -> Believed<'_> {
                 }
             }
             JournalRecord::Progress(progress) => {
+                scopes.extend(progress.invoked.iter().map(|start| (start.id, &progress.scope)));
                 journal.started.extend(progress.invoked.iter().map(|start| (start.id, start)));
             }
             JournalRecord::Finished(finished) => {
@@ -48,6 +57,10 @@ fn believed(world: &World) -> Believed<'_> {
         }
     }
     journal
+}
+
+fn is_erasure(world: &World, offset: u64) -> bool {
+    world.events[offset as usize].1.is_erasure()
 }
 
 /// Checks everything; panics with what is wrong.

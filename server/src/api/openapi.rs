@@ -23,9 +23,11 @@ const ID_PATTERN: &str = "^[A-Za-z0-9_.:@-]{1,128}$";
         (name = "Events", description = "What comes in, and what became of it."),
         (name = "Executions", description = "Every run, its steps, cancel, replay, decide, follow."),
         (name = "Dead letters", description = "Executions that failed for good."),
+        (name = "Replays", description = "Many executions or events once more, at a rate."),
         (name = "Workflows", description = "Settings, versions, deployments, runs."),
         (name = "Triggers", description = "What starts workflows."),
-        (name = "Customers", description = "The account's customers."),
+        (name = "Customers", description = "The account's customers, their export and their erasure."),
+        (name = "Settings", description = "What holds for the account as a whole."),
         (name = "Secrets", description = "Written, never read back."),
         (name = "Environment configuration", description = "Values that workflows read."),
         (name = "System", description = "Health, metrics, this document.")
@@ -158,7 +160,8 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     } else {
         operation["security"] = json!([]);
     }
-    if path.contains('{') || path.ends_with("/replay") || path == "/v1/events" {
+    let names_others = path.ends_with("/replay") || path.starts_with("/v1/replays") || path == "/v1/settings/retention";
+    if path.contains('{') || names_others || path == "/v1/events" {
         codes.push(ErrorCode::NotFound);
     }
     if protected && writes {

@@ -67,6 +67,7 @@ impl Server {
             store: store.clone(),
             log: log.clone(),
             catalog: CatalogView(catalog),
+            log_keep: std::time::Duration::from_secs(3_600),
             residency: Arc::new(residency),
             compile: Arc::new(|source, _| match source.contains("BROKEN") {
                 true => Err(SourceError { message: "expected `)`".to_owned(), line: 3, column: 7 }),
@@ -172,6 +173,8 @@ pub(crate) fn sample(path: &str) -> (String, Option<Value>) {
         "/v1/triggers/{id}" => json!({"id": "x", "source": {"type": "webhook"}, "routes": [{"workflow": "w"}]}),
         "/v1/secrets/{name}" => json!({"name": "NAME", "value": "v"}),
         "/v1/env-configs/{environment}/{key}" => json!({"environment": "test", "key": "k", "value": 1}),
+        "/v1/replays" | "/v1/replays/preview" => json!({"select": {"of": "dead_letters"}}),
+        "/v1/settings/retention" => json!({"activityDays": 30}),
         "/v1/executions/{id}/decisions" => json!({"step": "approval", "approved": true}),
         _ => json!({}),
     };

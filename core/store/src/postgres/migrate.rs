@@ -89,6 +89,11 @@ pub async fn migrate(owner_url: &str, options: &MigrateOptions) -> StoreResult<M
         .execute(&mut owner)
         .await
         .map_err(failed)?;
+    let (application, projector) = (&options.application_role, &options.projector_role);
+    sqlx::query!("SELECT grant_rights_of_privacy($1, $2) AS done", application, projector)
+        .execute(&mut owner)
+        .await
+        .map_err(failed)?;
     make_days(&mut owner).await.map_err(failed)?;
     owner.close().await.map_err(failed)?;
     Ok(Migrated { from: before.schema, to: newest_known() })

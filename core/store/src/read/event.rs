@@ -2,20 +2,26 @@
 
 use fastn_contract::activity::EventView;
 use fastn_contract::page::Page;
+use fastn_domain::event::Header;
 use fastn_domain::ids::EventId;
-use fastn_domain::scope::Reach;
+use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 
-use super::row::{Columns, execution_id, next_cursor};
-use super::{Cells, Reader, Select};
+use super::row::{Columns, execution_id, next_cursor, read_label_error};
+use super::{Cells, Reader, Select, Value};
 use crate::label::Label as _;
-use crate::seam::{EventFilter, PageRequest, StoreResult};
+use crate::seam::{EventFilter, EventSource, EventState, PageRequest, StoreResult};
 
 const LIST: &str = "SELECT t.seq, t.customer, t.id, t.received, t.status, t.kind, t.source, t.subject, t.origin, \
     t.trigger_id, t.time, t.reason, t.executions FROM events t";
 
 const ONE: &str = "SELECT t.seq, t.customer, t.id, t.received, t.status, t.kind, t.source, t.subject, t.origin, \
     t.trigger_id, t.time, t.reason, t.executions, t.data FROM events t";
+
+const SOURCE: &str = "SELECT t.account, t.customer, t.kind, t.source, t.subject, t.origin, t.trigger_id, t.time, \
+    t.headers, t.data FROM events t";
+
+const STATES: &str = "SELECT t.id, t.status, t.executions FROM events t";
 
 pub(crate) async fn list(
     reader: &mut impl Reader,
@@ -63,6 +69,50 @@ pub(crate) async fn one(reader: &mut impl Reader, reach: &Reach, id: &EventId) -
     let mut event = view(row)?;
     event.data = Columns::new("events", row).value("data")?;
     Ok(Some(event))
+}
+
+pub(crate) async fn source(reader: &mut impl Reader, reach: &Reach, id: &EventId) -> StoreResult<Option<EventSource>> {
+    let mut query = Select::within(SOURCE, reach);
+    query.push(" AND t.id = ").bind_text(id.as_str());
+    query.push(" ORDER BY t.status = 'duplicate', t.received DESC, t.seq DESC LIMIT 1");
+    let rows = reader.rows(query, "read event", id.as_str()).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let row = Columns::new("events", row);
+    let Some(data) = row.text_or_null("data")? else { return Ok(None) };
+    let unreadable = |column: &'static str, text: &str| read_label_error("events", column, text);
+    let (account, customer) = (row.text("account")?, row.text("customer")?);
+    Ok(Some(EventSource {
+        scope: Scope::parse(&account, &customer).map_err(|_| unreadable("customer", &customer))?,
+        source: row.text("source")?,
+        kind: row.text("kind")?,
+        subject: row.text_or_null("subject")?,
+        time: Timestamp(row.number("time")?),
+        origin: row.label("origin")?,
+        trigger: row.text_or_null("trigger_id")?,
+        headers: row.json::<Vec<Header>>("headers")?.unwrap_or_default(),
+        data,
+    }))
+}
+
+pub(crate) async fn states(reader: &mut impl Reader, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<EventState>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut query = Select::within(STATES, reach);
+    query.push(" AND t.id").one_of(ids.iter().map(|id| Value::Text(id.to_string())));
+    let rows = reader.rows(query, "look at", "events").await?;
+    rows.iter().map(state).collect()
+}
+
+fn state(row: &impl Cells) -> StoreResult<EventState> {
+    let row = Columns::new("events", row);
+    let id = row.text("id")?;
+    let executions = row.bytes("executions")?.unwrap_or_default().chunks_exact(16).filter_map(execution_id);
+    Ok(EventState {
+        id: EventId::new(&id).map_err(|_| read_label_error("events", "id", &id))?,
+        status: row.label("status")?,
+        executions: executions.collect(),
+    })
 }
 
 fn view(row: &impl Cells) -> StoreResult<EventView> {

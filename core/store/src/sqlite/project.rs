@@ -7,6 +7,7 @@
 //!   executions  whole ones: INSERT … ON CONFLICT (id) DO UPDATE
 //!   patches     UPDATE … FROM (VALUES …), only of those that have not ended
 //!   letters     of those that failed: INSERT … SELECT; of those that are replayed: UPDATE
+//!   erased      DELETE of customers that were erased, while everything is made anew
 //! COMMIT
 //! ```
 
@@ -20,6 +21,7 @@ use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 use self::bind::{Arguments, bind_event, bind_execution, bind_progress};
 use self::statement::{DEAD_LETTERS, EVENTS, EXECUTIONS, MARK_REPLAYED, PROGRESS, Statement, chunks};
 use super::error::database;
+use super::privacy;
 use crate::error::refused;
 use crate::projection::{Advance, Position, ProjectionBatch};
 use crate::seam::{StoreErrorKind, StoreResult};
@@ -56,6 +58,9 @@ pub(super) async fn project(pool: &SqlitePool, batch: ProjectionBatch) -> StoreR
     let bind_id = |to: &mut Arguments, id: ExecutionId| to.blob(id.to_bytes().to_vec());
     run(&mut tx, &DEAD_LETTERS, failures, bind_id).await?;
     run(&mut tx, &MARK_REPLAYED, replayed, bind_id).await?;
+    for scope in &batch.erased {
+        privacy::erase_rows(&mut tx, scope, -1).await.map_err(failed)?;
+    }
     tx.commit().await.map_err(failed)
 }
 

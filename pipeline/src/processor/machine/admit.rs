@@ -78,6 +78,10 @@ impl Machine {
             if logged.offset < self.events_next {
                 continue;
             }
+            // It ends what the events before it began, so these must have begun.
+            if logged.event.as_deref().is_some_and(EventRecord::is_erasure) && !batch.is_empty() {
+                self.commit_admitted(std::mem::take(&mut batch), std::mem::take(&mut begun));
+            }
             self.events_next = logged.offset + 1;
             self.dedup.expire(logged.timestamp, self.limits.dedup_window, self.limits.dedup_hashes_max);
             let verdict = match &logged.event {
@@ -157,6 +161,9 @@ impl Machine {
     }
 
     fn judge(&mut self, event: &Arc<EventRecord>, logged: &LoggedEvent) -> Verdict {
+        if event.is_erased() {
+            return Verdict::rejected("its payload was erased with its customer");
+        }
         // Only the API makes commands; the edge and `ctx.emit` cannot give an event this origin.
         if event.kind == COMMAND_TYPE && event.origin == Origin::Command {
             return self.on_command(event, logged);

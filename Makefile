@@ -1,5 +1,5 @@
 # The door to everything; each target is one line of the README.
-.PHONY: help run test check fmt bench bench-cluster fuzz simulate openapi cluster cluster-down faults
+.PHONY: help run test check fmt bench bench-schedules bench-cluster fuzz simulate openapi cluster cluster-down faults
 
 export CARGO_INCREMENTAL ?= 0
 
@@ -39,6 +39,9 @@ faults: ## break a cluster under load in every way that must be survived; FAULT=
 
 bench: ## measure the main job beside the raw limits of this machine
 	cargo run --release --bin fastn -- bench $(BENCH)
+
+bench-schedules: ## measure 100,000 schedules on one node: how late they fire, and what they cost
+	cargo run --release -p fastn-scheduler --example schedules_bench -- $(BENCH)
 
 bench-cluster: ## measure a cluster beside what Kafka and PostgreSQL do alone
 	tests/cluster/bench.sh $(BENCH)

@@ -39,6 +39,9 @@ tests/api/check.sh
 step "the topics, as consumers in Python and Node read them"
 tests/consumers/check.sh
 
+step "webhooks, as the providers' own libraries send them"
+tests/senders/check.sh
+
 step "a whole cluster, as make cluster starts it"
 FASTN_CLUSTER_PORT=17410 tests/cluster/up.sh
 WIPE=1 tests/cluster/down.sh

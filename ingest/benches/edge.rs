@@ -75,6 +75,7 @@ fn main() {
         log: Arc::new(NullLog),
         catalog,
         secrets: Arc::new(|_| Ok(SECRET.to_owned())),
+        keep_secret: Arc::new(|_| Box::pin(async { Ok(true) })),
         clock: Arc::new(FixedClock),
         residency: Arc::default(),
         config: IngestConfig::default(),

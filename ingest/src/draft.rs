@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use fastn_contract::activity::Origin;
-use fastn_domain::event::{EventRecord, Header};
+use fastn_domain::event::{EventRecord, Header, TYPE_PREFIX_RESERVED};
 use fastn_domain::time::parse_rfc3339;
 use fastn_domain::{EventId, Scope, Timestamp, TriggerId};
 
@@ -15,8 +15,6 @@ use crate::fields::Complaints;
 pub(crate) const TYPE_BYTES_MAX: usize = 256;
 /// Longest source and longest subject.
 pub(crate) const ATTRIBUTE_BYTES_MAX: usize = 1_024;
-/// Types that start so are the system's own.
-pub(crate) const TYPE_PREFIX_RESERVED: &str = "fastn.";
 
 /// A checked description of an event.
 #[derive(Clone, Debug, PartialEq)]

@@ -13,6 +13,7 @@ use fastn_contract::HEADER_IDEMPOTENCY_KEY;
 use fastn_contract::activity::Origin;
 use fastn_contract::command::BATCH_EVENTS_MAX;
 use fastn_contract::error::{ErrorCode, Problem};
+use fastn_domain::catalog::APP_SOURCE_PREFIX;
 use fastn_domain::event::EventRecord;
 use fastn_domain::{EventId, Scope, Timestamp};
 
@@ -83,6 +84,7 @@ pub fn parse_events(
         // The longest id that can come of it, checked once for the whole batch.
         event_id(&format!("{key}/{}", drafts.len()))?;
     }
+    check_sources(&drafts, batch)?;
     let envelope = Envelope { scope, origin: Origin::Api, trigger: None, now, traceparent: traceparent(headers) };
     let record = |(at, draft): (usize, Draft)| {
         let id = key.and_then(|key| if batch { event_id(&format!("{key}/{at}")) } else { event_id(key) }.ok());
@@ -91,13 +93,22 @@ pub fn parse_events(
     Ok((drafts.into_iter().enumerate().map(record).collect(), batch))
 }
 
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+/// Refuses sources that only an app's events have.
+fn check_sources(drafts: &[Draft], batch: bool) -> Result<(), Problem> {
+    let Some(at) = drafts.iter().position(|draft| draft.source.starts_with(APP_SOURCE_PREFIX)) else { return Ok(()) };
+    let path = if batch { format!("events[{at}].source") } else { "source".to_owned() };
+    Err(invalid_part(path, format!("starts with {APP_SOURCE_PREFIX}; send an app's events to /v1/app-events")))
+}
+
+/// The idempotency key of a request, which can be an event's id.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(value) = headers.get(HEADER_IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = value.to_str().map_err(|_| invalid_part(HEADER_IDEMPOTENCY_KEY, "must be printable ASCII"))?;
     event_id(key).map(|_| Some(key))
 }
 
-fn event_id(key: &str) -> Result<EventId, Problem> {
+/// The event id that an idempotency key becomes.
+pub(crate) fn event_id(key: &str) -> Result<EventId, Problem> {
     EventId::new(key).map_err(|error| invalid_part(HEADER_IDEMPOTENCY_KEY, format!("becomes an event id, and {error}")))
 }
 

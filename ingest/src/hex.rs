@@ -1,6 +1,8 @@
 //! Hexadecimal text of digests.
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
+/// Longest text that is decoded: twice the longest digest.
+const TEXT_BYTES_MAX: usize = 256;
 
 /// `bytes` in lower-case hex.
 pub(crate) fn encode(bytes: &[u8]) -> String {
@@ -12,16 +14,12 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
     text
 }
 
-/// The 32 bytes that 64 hex digits of either case stand for.
-pub(crate) fn decode_32(text: &[u8]) -> Option<[u8; 32]> {
-    let mut bytes = [0u8; 32];
-    if text.len() != 64 {
+/// The bytes that an even number of hex digits of either case stands for.
+pub(crate) fn decode(text: &[u8]) -> Option<Vec<u8>> {
+    if text.len() > TEXT_BYTES_MAX || text.len() % 2 == 1 {
         return None;
     }
-    for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-        *byte = (digit(pair[0])? << 4) | digit(pair[1])?;
-    }
-    Some(bytes)
+    text.chunks_exact(2).map(|pair| Some((digit(pair[0])? << 4) | digit(pair[1])?)).collect()
 }
 
 /// The value of one hex digit.
@@ -33,13 +31,14 @@ pub(crate) fn digit(digit: u8) -> Option<u8> {
 mod tests {
     use super::*;
 
-    /// Property: encoding and decoding are inverse, and what is not 64 hex digits is refused.
+    /// Property: encoding and decoding are inverse, and what is not pairs of hex digits is refused.
     #[test]
     fn round_trips_and_refuses() {
-        let bytes: [u8; 32] = std::array::from_fn(|at| (at * 37) as u8);
-        assert_eq!(decode_32(encode(&bytes).as_bytes()), Some(bytes));
-        assert_eq!(decode_32(encode(&bytes).to_uppercase().as_bytes()), Some(bytes));
-        assert_eq!(decode_32(b"00"), None);
-        assert_eq!(decode_32("g".repeat(64).as_bytes()), None);
+        let bytes: Vec<u8> = (0..64).map(|at: u8| at.wrapping_mul(37)).collect();
+        assert_eq!(decode(encode(&bytes).as_bytes()), Some(bytes.clone()));
+        assert_eq!(decode(encode(&bytes).to_uppercase().as_bytes()), Some(bytes));
+        for bad in ["0", "g0", "0g", &"0".repeat(TEXT_BYTES_MAX + 2)] {
+            assert_eq!(decode(bad.as_bytes()), None, "{bad}");
+        }
     }
 }

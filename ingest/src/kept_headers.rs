@@ -6,6 +6,7 @@
 use axum::http::HeaderMap;
 use axum::http::header::CONNECTION;
 use fastn_contract::error::Problem;
+use fastn_contract::verification::{HmacScheme, Verification};
 use fastn_domain::event::{Header, SEALED_HEADER};
 
 use crate::problem::invalid_part;
@@ -50,18 +51,19 @@ const TRANSFER: [&str; 15] = [
     "www-authenticate",
 ];
 
-/// The headers to keep, in the order of arrival. A value that is not text is left out.
+/// The headers to keep, in the order of arrival. A value that is not text is left out, and so is what the scheme of the
+/// webhook says is proof.
 ///
 /// # Errors
 /// `VALIDATION_ERROR` when there is more to keep than [`KEPT_HEADERS_MAX`] and [`KEPT_HEADER_BYTES_MAX`] allow.
-pub(crate) fn kept(headers: &HeaderMap) -> Result<Vec<Header>, Problem> {
+pub(crate) fn kept(headers: &HeaderMap, verification: &Verification) -> Result<Vec<Header>, Problem> {
     let named_by_connection = headers.get(CONNECTION).and_then(|value| value.to_str().ok()).unwrap_or("");
     let mut kept = Vec::with_capacity(headers.len().min(KEPT_HEADERS_MAX));
     let mut bytes = 0;
     for (name, value) in headers {
         let name = name.as_str();
         let hop = named_by_connection.split(',').any(|hop| hop.trim().eq_ignore_ascii_case(name));
-        if hop || is_left_out(name) {
+        if hop || is_left_out(name) || is_proof(name, verification) {
             continue;
         }
         let Ok(value) = value.to_str() else { continue };
@@ -77,6 +79,16 @@ pub(crate) fn kept(headers: &HeaderMap) -> Result<Vec<Header>, Problem> {
 
 fn is_left_out(name: &str) -> bool {
     TRANSFER.contains(&name) || name == SEALED_HEADER || CREDENTIAL_PARTS.iter().any(|part| name.contains(part))
+}
+
+/// Whether a scheme that names its own headers names this one for its proof.
+fn is_proof(name: &str, verification: &Verification) -> bool {
+    match verification {
+        Verification::Token { header, .. }
+        | Verification::ClientCertificate { header, .. }
+        | Verification::Hmac(HmacScheme { header, .. }) => name.eq_ignore_ascii_case(header),
+        _ => false,
+    }
 }
 
 /// The W3C trace context of the request, if it is valid. An invalid one is ignored, as the recommendation asks.
@@ -116,10 +128,14 @@ mod tests {
         pairs.iter().map(pair).collect()
     }
 
+    fn kept_of(headers: &HeaderMap) -> Result<Vec<Header>, Problem> {
+        kept(headers, &Verification::Public)
+    }
+
     /// Property: no credential and no hop-by-hop header stays with an event; the rest does, in order.
     #[test]
     fn credentials_and_hops_go() {
-        let kept = kept(&headers(&[
+        let kept = kept_of(&headers(&[
             ("Authorization", "x"),
             ("Cookie", "x"),
             ("x-fastn-access-key", "x"),
@@ -141,14 +157,27 @@ mod tests {
         assert_eq!(names, ["x-github-event", "content-type", "idempotency-key"]);
     }
 
+    /// Property: a header of one's own choice that proves the sender goes, too.
+    #[test]
+    fn own_proof_goes() {
+        let token = serde_json::json!({"scheme": "token", "header": "X-Door", "secret": "S"});
+        let hmac = serde_json::json!({"scheme": "hmac", "header": "X-Door", "secret": "S"});
+        let certificate = serde_json::json!({"scheme": "clientCertificate", "header": "X-Door", "allowed": ["a"]});
+        let headers = headers(&[("x-door", "x"), ("x-window", "x")]);
+        for verification in [token, hmac, certificate] {
+            let kept = kept(&headers, &serde_json::from_value(verification).unwrap()).unwrap();
+            assert_eq!(kept.iter().map(|header| header.name.as_str()).collect::<Vec<_>>(), ["x-window"]);
+        }
+    }
+
     /// Property: an event never keeps more headers, or more bytes of them, than the limits.
     #[test]
     fn count_and_size_are_limited() {
         let many: Vec<String> = (0..=KEPT_HEADERS_MAX).map(|at| format!("x-{at}")).collect();
         let pairs: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "v")).collect();
-        assert_eq!(kept(&headers(&pairs[1..])).unwrap().len(), KEPT_HEADERS_MAX);
-        assert!(kept(&headers(&pairs)).is_err());
-        assert!(kept(&headers(&[("x-long", &"v".repeat(KEPT_HEADER_BYTES_MAX))])).is_err());
+        assert_eq!(kept_of(&headers(&pairs[1..])).unwrap().len(), KEPT_HEADERS_MAX);
+        assert!(kept_of(&headers(&pairs)).is_err());
+        assert!(kept_of(&headers(&[("x-long", &"v".repeat(KEPT_HEADER_BYTES_MAX))])).is_err());
     }
 
     /// Property: a trace context is taken exactly when the recommendation calls it valid.

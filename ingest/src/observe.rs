@@ -6,11 +6,37 @@ use fastn_contract::error::{ErrorCode, Problem};
 use fastn_log::{LogError, LogErrorKind};
 use metrics::{counter, gauge, histogram};
 
+/// A provider's handshake was answered.
+pub(crate) fn handshake(scheme: &'static str) {
+    counter!("fastn_ingest_handshakes_total", "scheme" => scheme).increment(1);
+}
+
+/// A provider's verification token was stored as a secret.
+pub(crate) fn token_kept(name: &str, secret: &str) {
+    tracing::info!(name, secret, "the verification token for {name} is stored as the secret {secret}");
+}
+
+/// App events were dispatched to customers, and so many were not, since nobody listens to their account or they do not
+/// say whose they are.
+pub(crate) fn app_events(app: &str, dispatched: usize, unroutable: usize) {
+    counter!("fastn_ingest_app_events_total", "outcome" => "dispatched").increment(dispatched as u64);
+    counter!("fastn_ingest_app_events_total", "outcome" => "unroutable").increment(unroutable as u64);
+    if unroutable > 0 {
+        tracing::info!(
+            app,
+            unroutable,
+            "{unroutable} events of app {app} were unroutable: no trigger has their account"
+        );
+    }
+}
+
 /// The routes of the edge, as labels.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Route {
     Webhooks,
     Events,
+    AppWebhooks,
+    AppEvents,
 }
 
 impl Route {
@@ -18,6 +44,8 @@ impl Route {
         match self {
             Route::Webhooks => "webhooks",
             Route::Events => "events",
+            Route::AppWebhooks => "app_webhooks",
+            Route::AppEvents => "app_events",
         }
     }
 }

@@ -56,6 +56,11 @@ async fn no_such_route(method: Method, uri: Uri) -> ProblemResponse {
 
 /// The answer for a path that exists with a method that does not. `axum` adds the `Allow` header.
 async fn no_such_method(method: Method, uri: Uri) -> ProblemResponse {
+    no_such_method_at(&method, &uri)
+}
+
+/// See [`no_such_method`].
+pub(crate) fn no_such_method_at(method: &Method, uri: &Uri) -> ProblemResponse {
     let detail = format!("{} does not take {method}; the Allow header names what it takes.", cut(uri.path(), 200));
     ProblemResponse(Problem::new(ErrorCode::MethodNotAllowed, detail))
 }

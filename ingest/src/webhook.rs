@@ -11,23 +11,25 @@
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderValue};
+use axum::response::Response;
 use fastn_contract::activity::Origin;
 use fastn_contract::error::{ErrorCode, Problem};
-use fastn_contract::resource::{Switch, TriggerSource, Verification};
+use fastn_contract::resource::{Switch, TriggerSource};
+use fastn_contract::verification::Verification;
 use fastn_domain::catalog::{Catalog, CompiledTrigger};
 use fastn_domain::event::EventRecord;
-use fastn_domain::{AccountId, CustomerId, EventId, Scope, Timestamp, TriggerId};
+use fastn_domain::{AccountId, CustomerId, Scope, Timestamp, TriggerId};
 
 use crate::auth::{authenticate, customer_header, customer_missing, known_scope};
 use crate::body::{self, Encoding};
 use crate::draft::{Draft, Envelope};
-use crate::edge::{Edge, OpenSecret, SecretAt, Taken};
+use crate::edge::{Edge, Outcome, Taken};
 use crate::event_id::new_event_id;
 use crate::kept_headers::{kept, traceparent};
 use crate::payload::{Media, data_of};
-use crate::problem::retry_after;
-use crate::verify::{Refusal, Signed, github, standard_webhooks};
-use crate::{cloudevents, observe};
+use crate::prove::{Guarded, Secrets};
+use crate::verify::{Check, Refusal, Sent, github};
+use crate::{cloudevents, delivery, handshake};
 
 /// The type of a webhook that says none itself.
 const TYPE_DEFAULT: &str = "webhook.received";
@@ -41,35 +43,71 @@ struct Target<'a> {
     verification: &'a Verification,
 }
 
-/// What the headers proved, and what is left for the body to prove.
-struct Proof {
-    scope: Scope,
-    signed: Option<Signed>,
+impl<'a> Target<'a> {
+    fn guarded(&self, customer: Option<&'a CustomerId>) -> Guarded<'a> {
+        let Self { account, trigger, verification } = *self;
+        Guarded { account, customer, name: trigger.id.as_str(), verification }
+    }
 }
 
-/// Reads a request into the event that is ready to be stored.
-pub(crate) async fn take(edge: &Edge, trigger: &str, request: Request) -> Result<Taken, Problem> {
+/// Reads a request into the event that is ready to be stored, or answers a handshake.
+pub(crate) async fn take(edge: &Edge, trigger: &str, request: Request) -> Result<Outcome, Problem> {
     let (head, body) = request.into_parts();
     let config = &edge.parts.config;
     let now = edge.parts.clock.now();
     let catalog = edge.catalog();
     let target = find(&catalog, trigger)?;
-    if let Some(customer) = customer(&target, &head.headers)? {
+    let named = customer(&target, &head.headers)?;
+    if let Some(customer) = &named {
         // Before its signature: what verifies it lies in the customer's own cell.
-        edge.parts.residency.check(&catalog, &Scope::new(target.account.clone(), customer))?;
+        here(edge, &catalog, &target, &Scope::new(target.account.clone(), customer.clone()))?;
     }
-    let proof = prove(&catalog, &target, &edge.parts.secrets, &head.headers, now)?;
-    edge.parts.residency.check(&catalog, &proof.scope)?;
+    let guarded = target.guarded(named.as_ref());
+    let sent = Sent { method: head.method.as_str(), uri: &head.uri, headers: &head.headers, now };
+    if let Some(answer) = handshake::of_target(guarded, sent)? {
+        return Ok(Outcome::Answered(answer));
+    }
+    if handshake::may_hold_token(guarded, sent) {
+        return handshake::keep_token(edge, guarded, &catalog, sent, body).await.map(Outcome::Answered);
+    }
+    let (scope, check) = prove(edge, &catalog, &target, named.as_ref(), sent)?;
+    here(edge, &catalog, &target, &scope)?;
     let encoding = Encoding::of(&head.headers)?;
     let bytes_max = config.webhook_body_bytes_max;
     let received = body::receive(&head.headers, body, &edge.budget, bytes_max, config.body_time_max).await?;
-    if let Some(signed) = &proof.signed {
-        signed.check(&received.bytes).map_err(|refusal| refused(&target, refusal))?;
+    check.body(&received.bytes).map_err(|refusal| guarded.refused(&refusal))?;
+    if let Some(answer) = handshake::of_verified(guarded, &received.bytes)? {
+        return Ok(Outcome::Answered(answer));
     }
-    let scope = known_scope(&catalog, proof.scope)?;
+    // A trigger's own customer is nobody else's business, not even that it is gone.
+    let scope = known_scope(&catalog, scope).map_err(|problem| match &target.trigger.customer {
+        Some(_) => unknown(),
+        None => problem,
+    })?;
     let body = body::decode(received, encoding, bytes_max).await?;
     let event = parse_webhook(&head.headers, &body.bytes, &target.trigger.id, target.verification, scope, now)?;
-    Ok(Taken { events: vec![event], body, batch: false })
+    Ok(Outcome::Taken(Taken { events: vec![event], body, batch: false }))
+}
+
+/// Answers a GET that is a handshake.
+pub(crate) fn ask(edge: &Edge, trigger: &str, request: &Request) -> Result<Option<Response>, Problem> {
+    let catalog = edge.catalog();
+    // What is no handshake is answered the same at every URL, whether there is a webhook or not.
+    let Ok(target) = find(&catalog, trigger) else { return Ok(None) };
+    let sent = Sent {
+        method: request.method().as_str(),
+        uri: request.uri(),
+        headers: request.headers(),
+        now: edge.parts.clock.now(),
+    };
+    let secrets = Secrets { catalog: &catalog, open: &edge.parts.secrets };
+    handshake::of_get(target.guarded(target.trigger.customer.as_ref()), secrets, sent)
+}
+
+/// Whether senders to this trigger prove themselves by HTTP Basic, so that one that has not may be asked to.
+pub(crate) fn asks_for_basic(edge: &Edge, trigger: &str) -> bool {
+    let catalog = edge.catalog();
+    find(&catalog, trigger).is_ok_and(|target| matches!(target.verification, Verification::Basic { .. }))
 }
 
 /// The enabled webhook trigger of this id. Everything else is one and the same answer.
@@ -79,31 +117,40 @@ fn find<'a>(catalog: &'a Catalog, trigger: &str) -> Result<Target<'a>, Problem> 
         Some((account, trigger, TriggerSource::Webhook { verification })) if trigger.spec.status == Switch::Enabled => {
             Ok(Target { account, trigger, verification })
         }
-        _ => Err(Problem::new(ErrorCode::NotFound, "There is no webhook here. Check the trigger id in the URL.")),
+        _ => Err(unknown()),
     }
 }
 
+fn unknown() -> Problem {
+    Problem::new(ErrorCode::NotFound, "There is no webhook here. Check the trigger id in the URL.")
+}
+
+/// Refuses what belongs into another region's cell. The customer is named only to whom named it.
+fn here(edge: &Edge, catalog: &Catalog, target: &Target<'_>, scope: &Scope) -> Result<(), Problem> {
+    edge.parts.residency.check(catalog, scope).map_err(|mut problem| {
+        if target.trigger.customer.is_some() {
+            problem.detail = "This webhook is served by the cell of another region.".to_owned();
+        }
+        problem
+    })
+}
+
+/// Whom the request is for, and what its body has still to prove.
 fn prove(
+    edge: &Edge,
     catalog: &Catalog,
     target: &Target<'_>,
-    secrets: &OpenSecret,
-    headers: &HeaderMap,
-    now: Timestamp,
-) -> Result<Proof, Problem> {
+    named: Option<&CustomerId>,
+    sent: Sent<'_>,
+) -> Result<(Scope, Check), Problem> {
     if *target.verification == Verification::AccessKey {
-        let scope = by_access_key(catalog, target, headers, now)?;
-        return Ok(Proof { scope, signed: None });
+        return Ok((by_access_key(catalog, target, named, sent)?, Check::Done));
     }
-    let customer = customer(target, headers)?.ok_or_else(customer_missing)?;
-    let scope = Scope::new(target.account.clone(), customer);
-    let open = |name: &str| open_secret(catalog, target, secrets, &scope.customer, name);
-    let signed = match target.verification {
-        Verification::Public | Verification::AccessKey => None,
-        Verification::Github { secret } => Some(github::signed(&open(secret)?, headers)),
-        Verification::StandardWebhooks { secret } => Some(standard_webhooks::signed(&open(secret)?, headers, now)),
-    };
-    let signed = signed.transpose().map_err(|refusal| refused(target, refusal))?;
-    Ok(Proof { scope, signed })
+    let customer = named.ok_or_else(customer_missing)?;
+    let secrets = Secrets { catalog, open: &edge.parts.secrets };
+    let guarded = Guarded { customer: Some(customer), ..target.guarded(None) };
+    let check = guarded.prove(secrets, sent)?;
+    Ok((Scope::new(target.account.clone(), customer.clone()), check))
 }
 
 /// The trigger's customer, else the one in the customer header.
@@ -117,55 +164,19 @@ fn customer(target: &Target<'_>, headers: &HeaderMap) -> Result<Option<CustomerI
 fn by_access_key(
     catalog: &Catalog,
     target: &Target<'_>,
-    headers: &HeaderMap,
-    now: Timestamp,
+    named: Option<&CustomerId>,
+    sent: Sent<'_>,
 ) -> Result<Scope, Problem> {
-    let refuse = || refused(target, Refusal::AccessKey);
-    let caller = authenticate(catalog, headers, now).map_err(|_| refuse())?;
+    let refuse = || target.guarded(None).refused(&Refusal::AccessKey);
+    let caller = authenticate(catalog, sent.headers, sent.now).map_err(|_| refuse())?;
     if caller.account != *target.account {
         return Err(refuse());
     }
-    let customer = customer(target, headers)?.or_else(|| caller.customer.clone()).ok_or_else(customer_missing)?;
+    let customer = named.cloned().or_else(|| caller.customer.clone()).ok_or_else(customer_missing)?;
     if caller.customer.is_some_and(|own| own != customer) {
         return Err(refuse());
     }
     Ok(Scope::new(caller.account, customer))
-}
-
-/// Opens the trigger's signing secret: the customer's own before the account's.
-fn open_secret(
-    catalog: &Catalog,
-    target: &Target<'_>,
-    secrets: &OpenSecret,
-    customer: &CustomerId,
-    name: &str,
-) -> Result<String, Problem> {
-    let account = catalog.account(target.account);
-    let newest = [Some(customer), None].into_iter().find_map(|customer| {
-        let secret = account?.secrets.get(&(customer.cloned(), name.to_owned()))?;
-        let (version, sealed) = secret.versions.last_key_value()?;
-        Some(SecretAt { account: target.account, customer, name, version: *version, sealed })
-    });
-    let Some(newest) = newest else {
-        observe::secret_unusable(target.trigger.id.as_str(), name, "it does not exist");
-        return Err(refused(target, Refusal::NoKey));
-    };
-    secrets(newest).map_err(|reason| {
-        observe::secret_unusable(target.trigger.id.as_str(), name, &reason);
-        let detail = "The trigger's signing secret cannot be opened now. Nothing was taken; send it again later.";
-        retry_after(Problem::new(ErrorCode::ServiceUnavailable, detail), 60)
-    })
-}
-
-fn refused(target: &Target<'_>, refusal: Refusal) -> Problem {
-    let scheme = match target.verification {
-        Verification::AccessKey => "access_key",
-        Verification::Public => "public",
-        Verification::Github { .. } => "github",
-        Verification::StandardWebhooks { .. } => "standard_webhooks",
-    };
-    observe::verification_failed(scheme, target.trigger.id.as_str(), refusal.label());
-    Problem::new(ErrorCode::WebhookAuthFailed, refusal.detail())
 }
 
 /// The event of a verified request. Pure, so that it can be fuzzed.
@@ -184,7 +195,7 @@ pub fn parse_webhook(
     now: Timestamp,
 ) -> Result<EventRecord, Problem> {
     let media = Media::of(headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes));
-    let mut kept = kept(headers)?;
+    let mut kept = kept(headers, verification)?;
     let mut draft = match media {
         Media::CloudEvent => {
             let text = std::str::from_utf8(body)
@@ -201,16 +212,10 @@ pub fn parse_webhook(
         }
         _ => plain(data_of(media, body, "body")?),
     };
-    let delivery = match verification {
-        Verification::Github { .. } => {
-            draft.kind = github_kind(headers, &draft).unwrap_or(draft.kind);
-            headers.get(github::DELIVERY)
-        }
-        Verification::StandardWebhooks { .. } => headers.get(standard_webhooks::ID),
-        Verification::AccessKey | Verification::Public => None,
-    };
-    let delivery = delivery.and_then(|value| EventId::new(value.to_str().ok()?).ok());
-    draft.id = delivery.or(draft.id);
+    if matches!(verification, Verification::Github { .. }) {
+        draft.kind = github_kind(headers, &draft).unwrap_or(draft.kind);
+    }
+    draft.id = delivery::id(verification, headers, &draft.data).or(draft.id);
     draft.source = format!("webhook/{trigger}");
     kept.append(&mut draft.extensions);
     draft.extensions = kept;

@@ -10,6 +10,7 @@ mod claim;
 mod driver;
 pub mod machine;
 mod observe;
+mod outbound;
 mod pipeline;
 mod programs;
 mod sandboxes;
@@ -18,5 +19,6 @@ mod traces;
 
 pub use answers::{Answers, Forward, Ticket};
 pub use calls::{CALL_RESPONSE_BYTES_MAX, CALL_TIMEOUT_MS_MAX, CALLS_PER_ORIGIN_MAX};
+pub use outbound::{Outbound, OutboundAnswer, OutboundRequest};
 pub use pipeline::{Pipeline, PipelineConfig, PipelineError, TrimFloor};
 pub use state_of::state_of;

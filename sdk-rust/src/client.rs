@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fastn_contract::activity::{DeadLetterView, EventView, ExecutionView, Health};
+use fastn_contract::app::{AppAccepted, SendAppEvent};
 use fastn_contract::command::{
     Accepted, DeadLettersReplayed, Decision, DeployVersion, PublishVersion, ReplayDeadLetters, ReplayExecution,
     RunAnswer, RunWorkflow, SendEvent,
@@ -11,8 +12,10 @@ use fastn_contract::command::{
 use fastn_contract::privacy::{ErasureView, RetentionSettings};
 use fastn_contract::replay::{ReplayPreview, ReplayView, StartReplay};
 use fastn_contract::resource::{
-    Customer, Deployment, EnvConfig, SecretView, SecretWrite, Stored, Trigger, VersionView, Workflow,
+    App, CapturedToken, Customer, Deployment, EnvConfig, SecretView, SecretWrite, Stored, SubscriptionView, Trigger,
+    VersionView, Workflow,
 };
+use fastn_contract::schedule::{BackfillSchedule, ChangeStatus, ScheduleFired, ScheduleView};
 use futures_util::{Stream, StreamExt};
 use reqwest::Method;
 use serde::Serialize;
@@ -319,14 +322,90 @@ impl Fastn {
         self.put(&["v1", "triggers", &trigger.id], trigger).await
     }
 
+    /// Creates a trigger; without an id it gets a random one.
+    pub async fn create_trigger(&self, trigger: &Trigger) -> Result<Stored<Trigger>, Error> {
+        self.post(&["v1", "triggers"], trigger).await
+    }
+
+    /// Whether a connector app knows of an app-event trigger.
+    pub async fn subscription(&self, trigger: &str) -> Result<SubscriptionView, Error> {
+        self.get(&["v1", "triggers", trigger, "subscription"]).await
+    }
+
+    /// Asks the app of an app-event trigger again to subscribe it.
+    pub async fn retry_subscription(&self, trigger: &str) -> Result<SubscriptionView, Error> {
+        self.transport.decode(self.call(Method::POST, &["v1", "triggers", trigger, "retry-subscription"])).await
+    }
+
     /// Deletes a trigger.
     pub async fn delete_trigger(&self, id: &str) -> Result<(), Error> {
         self.delete(&["v1", "triggers", id]).await
     }
 
+    /// Triggers that fire by the clock, and how they stand.
+    pub fn schedules(&self) -> Pager<ScheduleView> {
+        self.list(&["v1", "schedules"])
+    }
+
+    /// One of them, with its next times and its status history.
+    pub async fn schedule(&self, id: &str) -> Result<ScheduleView, Error> {
+        self.get(&["v1", "schedules", id]).await
+    }
+
+    /// Fires it once now, beside its times.
+    pub async fn run_schedule(&self, id: &str) -> Result<ScheduleFired, Error> {
+        self.post(&["v1", "schedules", id, "run"], &serde_json::json!({})).await
+    }
+
+    /// Makes up for scheduled times that have no event.
+    pub async fn backfill_schedule(&self, id: &str, range: &BackfillSchedule) -> Result<ScheduleFired, Error> {
+        self.post(&["v1", "schedules", id, "backfill"], range).await
+    }
+
+    /// Lets it fire no more until it is resumed.
+    pub async fn pause_schedule(&self, id: &str, why: &ChangeStatus) -> Result<ScheduleView, Error> {
+        self.post(&["v1", "schedules", id, "pause"], why).await
+    }
+
+    /// Lets it fire again.
+    pub async fn resume_schedule(&self, id: &str, why: &ChangeStatus) -> Result<ScheduleView, Error> {
+        self.post(&["v1", "schedules", id, "resume"], why).await
+    }
+
+    /// Connector apps.
+    pub fn apps(&self) -> Pager<Stored<App>> {
+        self.list(&["v1", "apps"])
+    }
+
+    /// One connector app.
+    pub async fn app(&self, id: &str) -> Result<Stored<App>, Error> {
+        self.get(&["v1", "apps", id]).await
+    }
+
+    /// Creates or changes a connector app.
+    pub async fn put_app(&self, app: &App) -> Result<Stored<App>, Error> {
+        self.put(&["v1", "apps", &app.id], app).await
+    }
+
+    /// Deletes a connector app.
+    pub async fn delete_app(&self, id: &str) -> Result<(), Error> {
+        self.delete(&["v1", "apps", id]).await
+    }
+
+    /// Sends an event of a connector app in the app's place. It is durable when this returns.
+    pub async fn send_app_event(&self, event: &SendAppEvent) -> Result<AppAccepted, Error> {
+        self.post(&["v1", "app-events"], event).await
+    }
+
     /// Secrets, without values.
     pub fn secrets(&self) -> Pager<SecretView> {
         self.list(&["v1", "secrets"])
+    }
+
+    /// The token that a provider's handshake stored within the last hour, of the account or of one customer.
+    pub async fn captured_token(&self, name: &str, customer: Option<&str>) -> Result<CapturedToken, Error> {
+        let call = self.call(Method::GET, &["v1", "secrets", name, "captured-token"]).query("customer", customer);
+        self.transport.decode(call).await
     }
 
     /// Writes a secret's next version.

@@ -13,7 +13,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+mod app_ports;
+mod apps;
 mod caller;
+mod captured_tokens;
 mod commands;
 mod customers;
 mod dead_letters;
@@ -26,6 +29,7 @@ mod export;
 mod extract;
 mod idempotency;
 mod log_keys;
+mod opaque_id;
 mod openapi;
 mod ports;
 mod problem;
@@ -34,13 +38,16 @@ mod replays;
 mod resources;
 mod retention;
 mod runs;
+mod schedules;
 mod secrets;
 mod stream;
+mod subscriptions;
 mod system;
 mod triggers;
 mod versions;
 mod workflows;
 
+pub use app_ports::{AppAnswer, AppPorts, AppRequest, CallApp};
 pub use ports::{ActivityChange, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
 pub(crate) use ports::{AwaitRun, Seal};
 pub use replays::Jobs;
@@ -120,10 +127,21 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(deployments::list))
         .routes(routes!(deployments::put))
         .routes(routes!(runs::run))
-        .routes(routes!(triggers::list))
+        .routes(routes!(triggers::list, triggers::create))
         .routes(routes!(triggers::get, triggers::put, triggers::delete))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::get))
+        .routes(routes!(schedules::run))
+        .routes(routes!(schedules::backfill))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(subscriptions::get))
+        .routes(routes!(subscriptions::retry))
+        .routes(routes!(apps::list))
+        .routes(routes!(apps::get, apps::put, apps::delete))
         .routes(routes!(secrets::list))
         .routes(routes!(secrets::put, secrets::delete))
+        .routes(routes!(captured_tokens::get))
         .routes(routes!(env_configs::list))
         .routes(routes!(env_configs::put, env_configs::delete))
         .routes(routes!(events::list))

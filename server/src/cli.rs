@@ -13,6 +13,7 @@ use crate::config::{Layer, ServeConfig};
 
 mod access_keys;
 mod activity;
+mod apps;
 mod bench;
 mod configure;
 mod customers;
@@ -22,6 +23,7 @@ mod print;
 mod progress;
 mod replays;
 mod run;
+mod schedules;
 mod send;
 pub(crate) mod style;
 
@@ -89,10 +91,16 @@ enum Command {
         #[command(flatten)]
         remote: Remote,
     },
-    /// Triggers: list, show, url
+    /// Triggers: list, show, url, subscription
     #[command(subcommand)]
     Trigger(configure::TriggerCommand),
-    /// Secrets: list, set, delete
+    /// Schedules: list, show, run, backfill, pause, resume, history
+    #[command(subcommand)]
+    Schedules(schedules::ScheduleCommand),
+    /// Connector apps: list, show, url, delete
+    #[command(subcommand)]
+    Apps(apps::AppCommand),
+    /// Secrets: list, set, delete, captured token
     #[command(subcommand)]
     Secrets(configure::SecretCommand),
     /// Send an event, or a webhook with its provider's signature
@@ -216,6 +224,8 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
             configure::publish(&file, workflow, deploy, &remote).await
         }
         Command::Trigger(command) => configure::trigger(command).await,
+        Command::Schedules(command) => schedules::run(command).await,
+        Command::Apps(command) => apps::run(command).await,
         Command::Secrets(command) => configure::secret(command).await,
         Command::Send(send) => send::run(send).await,
         Command::Run(run) => run::run(run).await,
@@ -332,6 +342,8 @@ mod tests {
             "apply",
             "publish",
             "trigger",
+            "schedules",
+            "apps",
             "secrets",
             "send",
             "run",
@@ -362,6 +374,7 @@ mod tests {
             "fastn send order.created --data {} --customer cus_acme",
             "fastn run triage --input {} --customer cus_acme --wait 60",
             "fastn executions show exec_1",
+            "fastn schedules backfill nightly --from 2026-11-01T00:00:00Z --to 2026-11-08T00:00:00Z",
             "fastn dead-letters replay --workflow triage --from-failed-step",
             "fastn dead-letters replay --all --limit 1000",
             "fastn replay preview executions --status failed --workflow triage --since 2026-11-01T00:00:00Z",

@@ -36,6 +36,9 @@ pub(crate) struct ServeConfig {
     pub(crate) internal_listen: Option<SocketAddr>,
     /// The host and port at which the other nodes reach this one; where it listens for them when absent.
     pub(crate) advertise: Option<String>,
+    /// The base URL under which senders reach this node, for the URLs that connector apps are given; the one that the
+    /// caller of the API used when absent.
+    pub(crate) public_url: Option<String>,
     /// The region that this cell serves; absent for the only one.
     pub(crate) region: Option<Region>,
     /// Base URLs of the cells of all regions.
@@ -91,6 +94,9 @@ pub(crate) struct Layer {
     /// The host and port at which the other nodes reach this one [default: where it listens for them]
     #[arg(long, env = "FASTN_ADVERTISE", value_name = "HOST:PORT")]
     pub(crate) advertise: Option<String>,
+    /// The base URL under which senders reach this node [default: the one that the caller of the API used]
+    #[arg(long, env = "FASTN_PUBLIC_URL", value_name = "URL")]
+    pub(crate) public_url: Option<String>,
     /// The region that this cell serves: US, EU or APAC
     #[arg(long, env = "FASTN_REGION", value_name = "REGION", value_parser = region)]
     pub(crate) region: Option<Region>,
@@ -152,6 +158,7 @@ impl Layer {
             node: self.node.or(below.node),
             internal_listen: self.internal_listen.or(below.internal_listen),
             advertise: self.advertise.or(below.advertise),
+            public_url: self.public_url.or(below.public_url),
             region: self.region.or(below.region),
             cells: self.cells.or(below.cells),
             kafka: self.kafka.or(below.kafka),
@@ -187,6 +194,7 @@ impl ServeConfig {
             node: layer.node,
             internal_listen: layer.internal_listen,
             advertise: layer.advertise,
+            public_url: layer.public_url,
             region: layer.region,
             cells: layer.cells.unwrap_or_default(),
             log: layer.log.unwrap_or_else(|| format!("file:{}", data.join("log").display())),
@@ -206,6 +214,9 @@ impl ServeConfig {
         };
         if config.partitions == 0 || config.partitions > 1_024 {
             bail!("partitions must be 1 to 1024, got {}", config.partitions);
+        }
+        if config.public_url.as_ref().is_some_and(|url| !url.starts_with("http://") && !url.starts_with("https://")) {
+            bail!("public_url must start with http:// or https://");
         }
         config.log_backend()?;
         config.store_backend()?;

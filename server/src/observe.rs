@@ -33,6 +33,16 @@ pub(crate) async fn count_request(request: Request, next: Next) -> Response {
     response
 }
 
+/// A connector app was asked to subscribe or unsubscribe a trigger.
+pub(crate) fn subscription(outcome: &'static str, trigger: &str, reason: &str) {
+    counter!("fastn_subscriptions_total", "outcome" => outcome).increment(1);
+    if reason.is_empty() {
+        tracing::info!(trigger, outcome, "trigger {trigger}: {outcome}");
+    } else {
+        tracing::warn!(trigger, outcome, reason, "trigger {trigger}: {outcome}: {reason}");
+    }
+}
+
 /// The answer of an Instant run was sent to the node whose caller waits.
 pub(crate) fn answer_forwarded() {
     counter!("fastn_answers_forwarded_total", "outcome" => "sent").increment(1);
@@ -69,6 +79,11 @@ pub(crate) fn answer_not_kept(error: &dyn std::error::Error) {
 /// A secret could not be sealed.
 pub(crate) fn secret_not_sealed(name: &str, reason: &str) {
     tracing::error!(name, reason, "the secret {name} could not be sealed: {reason}");
+}
+
+/// A secret does not open.
+pub(crate) fn secret_not_opened(name: &str, reason: &str) {
+    tracing::error!(name, reason, "the secret {name} could not be opened: {reason}");
 }
 
 /// A reader follows executions.

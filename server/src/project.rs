@@ -4,6 +4,7 @@
 //!   fastn.yaml                account, customers, secrets for development, environment configuration
 //!   workflows/<id>.ts         code
 //!   workflows/<id>.yaml       settings, where the defaults do not do
+//!   apps/<any>.yaml           one connector app a file
 //!   triggers/<any>.yaml       one trigger a file
 //! ```
 
@@ -14,7 +15,7 @@ use std::time::SystemTime;
 use anyhow::{Context, anyhow, bail};
 use fastn_sdk::Fastn;
 use fastn_sdk::contract::command::PublishVersion;
-use fastn_sdk::contract::resource::{Customer, EnvConfig, SecretWrite, Trigger, Workflow};
+use fastn_sdk::contract::resource::{App, Customer, EnvConfig, SecretWrite, Trigger, Workflow};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -57,6 +58,8 @@ pub(crate) struct Project {
     /// By id.
     pub(crate) workflows: Vec<WorkflowFile>,
     /// By file.
+    pub(crate) apps: Vec<App>,
+    /// By file.
     pub(crate) triggers: Vec<Trigger>,
 }
 
@@ -86,8 +89,15 @@ impl Project {
             let file = path.strip_prefix(directory).unwrap_or(&path).display().to_string();
             project.workflows.push(WorkflowFile { id, settings, source, file });
         }
+        for path in files(&directory.join("apps"), &["yaml", "yml"])? {
+            project.apps.push(yaml(&path)?);
+        }
         for path in files(&directory.join("triggers"), &["yaml", "yml"])? {
-            project.triggers.push(yaml(&path)?);
+            let trigger: Trigger = yaml(&path)?;
+            if trigger.id.is_empty() {
+                bail!("{}: id is missing; applied twice, it would be two triggers", path.display());
+            }
+            project.triggers.push(trigger);
         }
         Ok(project)
     }
@@ -100,7 +110,8 @@ impl Project {
     /// How many parts are applied.
     pub(crate) fn parts(&self) -> usize {
         let Manifest { customers, secrets, env_config, .. } = &self.manifest;
-        customers.len() + secrets.len() + env_config.len() + self.workflows.len() + self.triggers.len()
+        let configured = customers.len() + secrets.len() + env_config.len();
+        configured + self.workflows.len() + self.apps.len() + self.triggers.len()
     }
 
     /// Puts variables of the environment where `${NAME}` stands in secrets and configuration values; `dev_url` is the
@@ -183,6 +194,10 @@ pub(crate) async fn apply(fastn: &Fastn, project: &Project, step: impl Fn()) -> 
         }
         step();
     }
+    for app in &project.apps {
+        applied.note(format!("app {}", app.id), fastn.put_app(app).await);
+        step();
+    }
     for trigger in &project.triggers {
         applied.note(format!("trigger {}", trigger.id), fastn.put_trigger(trigger).await);
         step();
@@ -227,7 +242,9 @@ pub(crate) fn stamps(directory: &Path) -> Stamps {
         }
     };
     look(directory.join("fastn.yaml"));
-    for (folder, endings) in [("workflows", &["ts", "js", "yaml"][..]), ("triggers", &["yaml", "yml"][..])] {
+    for (folder, endings) in
+        [("workflows", &["ts", "js", "yaml"][..]), ("apps", &["yaml", "yml"][..]), ("triggers", &["yaml", "yml"][..])]
+    {
         files(&directory.join(folder), endings).unwrap_or_default().into_iter().for_each(&mut look);
     }
     stamps

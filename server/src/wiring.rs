@@ -16,6 +16,7 @@ use fastn_pipeline::processor::machine::Answer;
 use fastn_pipeline::processor::{Answers, Pipeline, PipelineConfig};
 use fastn_pipeline::projector::{self, Projector, ProjectorOptions, Retention, RetentionOptions};
 use fastn_pipeline::sealing::SealedLog;
+use fastn_scheduler::{Scheduler, SchedulerConfig};
 use fastn_store::{CatalogFeed, Expect, FeedOptions, MasterKey, ResourceWrite, Store, Vault};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
@@ -29,6 +30,7 @@ use crate::clock::SystemClock;
 use crate::config::{Role, ServeConfig};
 
 mod answers;
+mod apps;
 mod backends;
 mod upkeep;
 
@@ -113,11 +115,13 @@ impl Node {
         let log: Arc<dyn Log> = Arc::new(SealedLog::new(log, catalog.clone(), vault.clone()));
         let parts = Parts { config, log: &log, store: &store, catalog, vault: &vault, activity: &activity, readers };
         let roles = Roles::start(&parts, &answers, seed_key).await?;
+        let open_secret = open_with(vault.clone());
         let keep = upkeep::Keep {
             bytes: config.log_bytes_max,
             time: std::time::Duration::from_secs(3_600 * u64::from(config.log_keep_hours)),
         };
         let ports = Ports {
+            apps: apps::ports(open_secret, config.allow_private_addresses, config.public_url.clone())?,
             store: store.clone(),
             log: log.clone(),
             catalog: CatalogView(catalog.clone()),
@@ -148,7 +152,7 @@ impl Node {
 
     /// Says that it leaves, takes nothing new, answers what is under way, hands its partitions over, and closes log and
     /// store.
-    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
         let (leaving, time) = &self.stopping.leaving;
         leaving.cancel();
         tokio::time::sleep(*time).await;
@@ -156,6 +160,9 @@ impl Node {
         let _slow_readers_are_cut = tokio::time::timeout(DRAIN, self.server).await;
         self.stopping.answered.cancel();
         drop(self.jobs);
+        if let Some(scheduler) = self.roles.scheduler.take() {
+            scheduler.stop().await;
+        }
         if let Some(trimmer) = self.trimmer {
             trimmer.abort();
         }
@@ -202,13 +209,14 @@ struct Roles {
     projector: Option<Projector>,
     _watcher: Option<Projector>,
     _retention: Option<Retention>,
+    scheduler: Option<Scheduler>,
 }
 
 impl Roles {
     async fn start(parts: &Parts<'_>, answers: &Arc<Answers>, seed_key: [u8; 32]) -> anyhow::Result<Self> {
         let Parts { config, log, store, catalog, vault, activity, readers } = parts;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let mut roles = Self { pipeline: None, projector: None, _watcher: None, _retention: None };
+        let mut roles = Self { pipeline: None, projector: None, _watcher: None, _retention: None, scheduler: None };
         if config.has(Role::Pipeline) {
             let settings = PipelineConfig {
                 node: config.node.clone().unwrap_or_else(|| "a node without a name".to_owned()),
@@ -238,8 +246,12 @@ impl Roles {
             roles._watcher = Some(watcher);
         }
         if config.has(Role::Scheduler) {
-            let (store, catalog) = (Arc::clone(store), watch::Receiver::clone(catalog));
-            roles._retention = Some(Retention::start(store, catalog, clock, RetentionOptions::default()));
+            let (of_store, of_catalog) = (Arc::clone(store), watch::Receiver::clone(catalog));
+            let retention = Retention::start(of_store, of_catalog, clock.clone(), RetentionOptions::default());
+            roles._retention = Some(retention);
+            let (log, store, catalog) = (Arc::clone(log), Arc::clone(store), watch::Receiver::clone(catalog));
+            let (residency, settings) = (Arc::new(config.residency()), SchedulerConfig::default());
+            roles.scheduler = Some(Scheduler::start(log, store, catalog, clock, residency, settings).await?);
         }
         Ok(roles)
     }
@@ -251,6 +263,7 @@ fn edge(parts: &Parts<'_>) -> Router {
         log: parts.log.clone(),
         catalog: parts.catalog.clone(),
         secrets: open_with(parts.vault.clone()),
+        keep_secret: apps::keep_secret(parts.store.clone(), parts.vault.clone(), parts.catalog.clone()),
         clock: Arc::new(SystemClock),
         residency: Arc::new(parts.config.residency()),
         config: IngestConfig::default(),

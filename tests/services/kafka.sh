@@ -126,7 +126,8 @@ start() {
     if [ -n "$count" ] && [ "$count" != "$(cat "$dir/nodes" 2>/dev/null)" ]; then rm -rf "${dir:?}"/[1-9]*; fi
     echo "${count:-$(cat "$dir/nodes" 2>/dev/null || echo 1)}" >"$dir/nodes"
     echo "${port:-$(free_port "$(cat "$dir/port" 2>/dev/null || echo 29092)" 100 0 1 2 10 11 12 20 21 22)}" >"$dir/port"
-    [ -s "$dir/cluster-id" ] || head -c16 /dev/urandom | base64 | tr '+/' '-_' | cut -c1-22 >"$dir/cluster-id"
+    # An id that begins with a dash would be taken for an option.
+    [ -s "$dir/cluster-id" ] || head -c16 /dev/urandom | base64 | tr '+/' 'pq' | cut -c1-22 >"$dir/cluster-id"
     for i in $(nodes); do configure "$i" "$also" "${log_dir[$i]:-}"; printf '%s' "$lines" >>"$dir/$i/server.properties"; done
   elif [ -n "$count" ] && [ "$count" != "$(cat "$dir/nodes")" ]; then
     die "$(cat "$dir/nodes") node(s) are running in $dir; stop them first"

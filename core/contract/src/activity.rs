@@ -37,7 +37,8 @@ pub enum EventStatus {
     Duplicate,
     /// No trigger and no waiting execution matched.
     Unmatched,
-    /// A route matched but nothing can run: no version is deployed, or the workflow or customer is switched off.
+    /// A route matched but nothing can run: no version is deployed, the workflow or customer is switched off, or a
+    /// schedule's earlier run has not ended and its overlap policy is to skip.
     Rejected,
 }
 

@@ -3,6 +3,7 @@
 //! Field names on the wire are camelCase, times are RFC 3339 UTC, ids are opaque text.
 
 pub mod activity;
+pub mod app;
 pub mod command;
 pub mod condition;
 pub mod error;
@@ -10,6 +11,8 @@ pub mod page;
 pub mod privacy;
 pub mod replay;
 pub mod resource;
+pub mod schedule;
+pub mod verification;
 
 /// Header that carries the access key, e.g. `fsk_test_…`. `Authorization: Bearer` is accepted too.
 pub const HEADER_ACCESS_KEY: &str = "x-fastn-access-key";

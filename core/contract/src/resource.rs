@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::app::{App, AppEvent, RequestTemplate, Subscription, SubscriptionState, SubscriptionView};
 use crate::condition::Condition;
+use crate::schedule::Schedule;
+pub use crate::verification::{
+    HmacAlgorithm, HmacScheme, HubspotVersion, SecretNames, SignatureEncoding, TOLERANCE_SECONDS_DEFAULT, Verification,
+};
 
 /// A customer (tenant) of the account.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -204,7 +209,8 @@ pub struct Deployment {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Trigger {
-    /// Stable id; for a webhook it is part of the public URL.
+    /// Stable id; for a webhook it is part of the public URL. A new random one when it is absent and the trigger is posted.
+    #[serde(default)]
     pub id: String,
     /// Name for people.
     #[serde(default)]
@@ -255,34 +261,26 @@ pub enum TriggerSource {
         #[serde(default)]
         verification: Verification,
     },
+    /// Events of a connector app for one customer, with that customer's account at the app.
+    #[serde(rename_all = "camelCase")]
+    AppEvent {
+        /// The app; it cannot be changed.
+        app: String,
+        /// One of the app's events.
+        event: String,
+        /// The customer's account at the app: only events of this account come here. Required where the app says in its
+        /// events whose they are.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        account_id: Option<String>,
+    },
     /// Events sent through the API whose type is one of these; `*` at the end stands for any rest.
     #[serde(rename_all = "camelCase")]
     Event {
         /// The types, e.g. `order.created` or `order.*`.
         types: Vec<String>,
     },
-}
-
-/// How a webhook's sender proves itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[serde(rename_all = "camelCase", tag = "scheme", deny_unknown_fields)]
-pub enum Verification {
-    /// With an access key of the account in `x-fastn-access-key`.
-    #[default]
-    AccessKey,
-    /// Not at all: anybody may send.
-    Public,
-    /// GitHub: `X-Hub-Signature-256`, HMAC-SHA-256 of the body.
-    Github {
-        /// Name of the secret that holds the webhook's secret.
-        secret: String,
-    },
-    /// Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature` (v1).
-    StandardWebhooks {
-        /// Name of the secret that holds the `whsec_…` key.
-        secret: String,
-    },
+    /// The clock.
+    Schedule(Box<Schedule>),
 }
 
 /// Whether several executions of a trigger may run at once.
@@ -368,6 +366,21 @@ pub struct SecretView {
     pub version: u32,
     /// When it was last written.
     pub updated_at: String,
+}
+
+/// A token that a provider handed over in a handshake.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CapturedToken {
+    /// The token, to be given back to the provider.
+    pub token: String,
+}
+
+impl std::fmt::Debug for CapturedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("CapturedToken(***)")
+    }
 }
 
 /// A configuration value that workflows read with `fastn.envConfig.get`.

@@ -5,16 +5,22 @@ use std::sync::Arc;
 
 use fastn_contract::privacy::{ErasureStatus, RetentionSettings};
 use fastn_contract::replay::ReplayStatus;
-use fastn_contract::resource::{Customer, CustomerStatus, Deployment, EnvConfig, Switch, Workflow, WorkflowVersion};
+use fastn_contract::resource::{
+    App, Customer, CustomerStatus, Deployment, EnvConfig, Switch, Workflow, WorkflowVersion,
+};
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AccountId, CustomerId, EnvironmentId, TriggerId, WorkflowId};
+use crate::ids::{AccountId, AppId, CustomerId, EndpointId, EnvironmentId, TriggerId, WorkflowId};
+use crate::schedule::ScheduleState;
 use crate::scope::Scope;
 use crate::time::Timestamp;
 
+mod app;
 mod log_key;
 mod trigger;
+mod verification;
 
+pub use app::{APP_EVENT_UNNAMED, APP_SOURCE_PREFIX, CompiledApp, Routing, app_of_source, app_source, compile_app};
 pub use log_key::{LogKey, LogKeys};
 pub use trigger::{CompiledRoute, CompiledTrigger, compile_trigger};
 
@@ -51,6 +57,12 @@ pub enum ResourceKind {
     Replay,
     /// The erasure of a customer; id = its id.
     Erasure,
+    /// What the platform remembers of a schedule; id = its trigger's.
+    ScheduleState,
+    /// A connector app's webhook; id = its id.
+    App,
+    /// Whether a connector app knows of a trigger; id = the trigger's. The catalog does not hold it.
+    Subscription,
 }
 
 impl ResourceKind {
@@ -70,6 +82,9 @@ impl ResourceKind {
             Self::Retention => "retention",
             Self::Replay => "replay",
             Self::Erasure => "erasure",
+            Self::ScheduleState => "schedule_state",
+            Self::App => "app",
+            Self::Subscription => "subscription",
         }
     }
 
@@ -84,7 +99,7 @@ impl ResourceKind {
     }
 
     /// Every kind.
-    pub const ALL: [ResourceKind; 13] = [
+    pub const ALL: [ResourceKind; 16] = [
         ResourceKind::Account,
         ResourceKind::Customer,
         ResourceKind::Workflow,
@@ -98,6 +113,9 @@ impl ResourceKind {
         ResourceKind::Retention,
         ResourceKind::Replay,
         ResourceKind::Erasure,
+        ResourceKind::ScheduleState,
+        ResourceKind::App,
+        ResourceKind::Subscription,
     ];
 }
 
@@ -152,6 +170,9 @@ pub struct Secret {
     pub name: String,
     /// Sealed values by version. An execution that saw version 1 sees it again on replay.
     pub versions: BTreeMap<u32, SealedSecret>,
+    /// Whether a provider handed it over in a handshake, and nobody has written it since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub captured: bool,
 }
 
 /// A value encrypted with the customer's or account's data key.
@@ -195,8 +216,14 @@ pub struct AccountCatalog {
     pub workflows: HashMap<WorkflowId, Arc<WorkflowEntry>>,
     /// Its triggers.
     pub triggers: HashMap<TriggerId, Arc<CompiledTrigger>>,
+    /// What is remembered of its schedules.
+    pub schedules: HashMap<TriggerId, Arc<ScheduleState>>,
     /// Its secrets, by customer (none: the account's own) and name.
     pub secrets: HashMap<(Option<CustomerId>, String), Arc<Secret>>,
+    /// Its connector apps.
+    pub apps: HashMap<AppId, Arc<CompiledApp>>,
+    /// Its app-event triggers, by app and by account at the app.
+    app_triggers: HashMap<AppId, HashMap<Option<String>, BTreeSet<TriggerId>>>,
     /// Its configuration values, by environment and key, as JSON text.
     pub env_config: HashMap<(EnvironmentId, String), Arc<str>>,
     /// How long its activity is kept, if it says so.
@@ -213,6 +240,46 @@ impl AccountCatalog {
     pub fn secret(&self, customer: &CustomerId, name: &str) -> Option<&Arc<Secret>> {
         let own = self.secrets.get(&(Some(customer.clone()), name.to_owned()));
         own.or_else(|| self.secrets.get(&(None, name.to_owned())))
+    }
+}
+
+impl AccountCatalog {
+    /// The triggers of an app that are on and listen to events of this type, in the order of their ids: those of one
+    /// account at the app, or of all where the app does not say whose its events are.
+    pub fn app_triggers(&self, app: &AppId, account: Option<&str>, kind: &str) -> Vec<&Arc<CompiledTrigger>> {
+        let Some(by_account) = self.app_triggers.get(app) else { return Vec::new() };
+        let ids: BTreeSet<&TriggerId> = match account {
+            Some(account) => by_account.get(&Some(account.to_owned())).into_iter().flatten().collect(),
+            None => by_account.values().flatten().collect(),
+        };
+        ids.into_iter().filter_map(|id| self.triggers.get(id)).filter(|trigger| trigger.hears(kind)).collect()
+    }
+
+    /// Whether an app-event trigger names the app, on or off.
+    pub fn app_is_used(&self, app: &AppId) -> bool {
+        self.app_triggers.contains_key(app)
+    }
+
+    fn forget_app_trigger(&mut self, id: &TriggerId) {
+        let Some((app, account)) = self.triggers.get(id).and_then(|trigger| trigger.app_account()) else { return };
+        let Some((app, account)) = AppId::new(app).ok().map(|app| (app, account.map(str::to_owned))) else { return };
+        let Some(by_account) = self.app_triggers.get_mut(&app) else { return };
+        if let Some(ids) = by_account.get_mut(&account) {
+            ids.remove(id);
+            if ids.is_empty() {
+                by_account.remove(&account);
+            }
+        }
+        if by_account.is_empty() {
+            self.app_triggers.remove(&app);
+        }
+    }
+
+    fn index_app_trigger(&mut self, id: &TriggerId) {
+        let Some((app, account)) = self.triggers.get(id).and_then(|trigger| trigger.app_account()) else { return };
+        let Ok(app) = AppId::new(app) else { return };
+        let account = account.map(str::to_owned);
+        self.app_triggers.entry(app).or_default().entry(account).or_default().insert(id.clone());
     }
 }
 
@@ -239,6 +306,7 @@ pub struct Catalog {
     webhooks: HashMap<TriggerId, AccountId>,
     keys: HashMap<String, (AccountId, Arc<AccessKey>)>,
     log_keys: LogKeys,
+    endpoints: HashMap<EndpointId, (AccountId, AppId)>,
 }
 
 impl Catalog {
@@ -275,6 +343,12 @@ impl Catalog {
     /// The account whose trigger has this id: ids are unique over all accounts.
     pub fn trigger_owner(&self, trigger: &TriggerId) -> Option<&AccountId> {
         self.webhooks.get(trigger)
+    }
+
+    /// The app that a public URL names.
+    pub fn app_at(&self, endpoint: &EndpointId) -> Option<(&AccountId, &Arc<CompiledApp>)> {
+        let (account, app) = self.endpoints.get(endpoint)?;
+        Some((account, self.accounts.get(account)?.apps.get(app)?))
     }
 
     /// The access key with this SHA-256, in hex.
@@ -317,13 +391,41 @@ impl Catalog {
                 if row.deleted {
                     self.webhooks.remove(&id);
                 }
-                upsert(&mut account.triggers, id, row, |row| compile_trigger(parse(row)?).map_err(first_message))?;
+                account.forget_app_trigger(&id);
+                let compile = |row: &ResourceRow| {
+                    let trigger = compile_trigger(parse(row)?).map_err(first_message)?;
+                    Ok(CompiledTrigger { created: row.created, changed: row.updated, ..trigger })
+                };
+                let applied = upsert(&mut account.triggers, id.clone(), row, compile);
+                // One that cannot be used leaves the older one in force.
+                account.index_app_trigger(&id);
+                applied?;
+            }
+            ResourceKind::ScheduleState => {
+                let id = TriggerId::new(&row.id).map_err(|error| error.to_string())?;
+                upsert(&mut account.schedules, id, row, parse::<ScheduleState>)?;
             }
             ResourceKind::Secret => {
                 let name = row.id.rsplit('/').next().unwrap_or(&row.id).to_owned();
                 upsert(&mut account.secrets, (row.customer.clone(), name), row, parse::<Secret>)?;
             }
             ResourceKind::EnvConfig => apply_env_config(account, row)?,
+            ResourceKind::App => {
+                let id = AppId::new(&row.id).map_err(|error| error.to_string())?;
+                let spec: App = parse(row)?;
+                let endpoint = spec.endpoint.as_deref().map(EndpointId::new).transpose();
+                if let Some(endpoint) = endpoint.map_err(|error| error.to_string())? {
+                    let owner = self.endpoints.entry(endpoint).or_insert_with(|| (row.account.clone(), id.clone()));
+                    if *owner != (row.account.clone(), id.clone()) {
+                        return Err("another app has this endpoint".to_owned());
+                    }
+                }
+                if row.deleted {
+                    self.endpoints.retain(|_, owner| *owner != (row.account.clone(), id.clone()));
+                }
+                upsert(&mut account.apps, id, row, |_| compile_app(spec).map_err(first_message))?;
+            }
+            ResourceKind::Subscription => {}
             ResourceKind::AccessKey => {
                 let key: AccessKey = parse(row)?;
                 if row.deleted {

@@ -17,6 +17,9 @@ pub const COMMAND_TYPE: &str = "fastn.command";
 /// reads through the sealing layer meets it only where the key was destroyed.
 pub const SEALED_HEADER: &str = "fastn-sealed";
 
+/// Types that start so are the system's own.
+pub const TYPE_PREFIX_RESERVED: &str = "fastn.";
+
 /// Largest payload of one event, after decompression.
 pub const EVENT_DATA_BYTES_MAX: usize = 1024 * 1024;
 

@@ -94,6 +94,14 @@ text_id!(
     TriggerId, "trigger id"
 );
 text_id!(
+    /// A connector app, e.g. `hubspot`.
+    AppId, "app id"
+);
+text_id!(
+    /// The part of an app's public URL that stands for it: random, so that it tells nothing.
+    EndpointId, "endpoint"
+);
+text_id!(
     /// An environment that versions are deployed to: `test` and `live` are built in.
     EnvironmentId, "environment"
 );

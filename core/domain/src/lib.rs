@@ -12,11 +12,14 @@ pub mod replay;
 pub mod residency;
 pub mod retry;
 pub mod route;
+pub mod schedule;
 pub mod scope;
+pub mod signed_text;
+pub mod template;
 pub mod time;
 pub mod trace;
 
-pub use ids::{AccountId, CustomerId, EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
+pub use ids::{AccountId, AppId, CustomerId, EndpointId, EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
 pub use residency::Residency;
 pub use scope::{Reach, Scope};
 pub use time::{Clock, Timestamp};

@@ -24,6 +24,7 @@ mod doctor;
 mod failure;
 mod follower;
 mod limits;
+mod line;
 mod member;
 mod options;
 mod pending;
@@ -311,7 +312,7 @@ impl Log for KafkaLog {
         }
         let lane = if topic == Topic::Events { &shared.events } else { &shared.journal };
         let queued = match shared.too_large(&records) {
-            None => lane.append(&slot, &records),
+            None => lane.append(&slot, records),
             Some(message) => {
                 let (kind, context) = (LogErrorKind::TooLarge, slot.context());
                 Err(failure::error(kind, Outcome::NotDone, "append to", context, message))

@@ -29,7 +29,8 @@ pub use projection::{
 };
 pub use seam::{
     ErasedActivity, ErasedConfiguration, EventFilter, EventSource, EventState, ExecutionFilter, Expect, Outcome,
-    PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, Store, StoreError, StoreErrorKind, StoreResult,
+    PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind,
+    StoreResult,
 };
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use vault::{LogCipher, MasterKey, SecretText, Vault, VaultError, new_log_key};

@@ -14,6 +14,7 @@ mod days;
 mod error;
 mod examine;
 mod listen;
+mod marks;
 mod migrate;
 mod options;
 mod privacy;
@@ -28,7 +29,7 @@ use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView};
 use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
-use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId};
+use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::{Clock, Timestamp};
 use tokio::sync::watch;
@@ -41,10 +42,10 @@ use self::scoped::{Bound, Scoped};
 use crate::error::refused;
 use crate::observe;
 use crate::projection::{Position, ProjectionBatch};
-use crate::read::{dead_letter, event, execution};
+use crate::read::{dead_letter, event, execution, schedule};
 use crate::seam::{
     ErasedActivity, ErasedConfiguration, EventFilter, EventSource, EventState, ExecutionFilter, Outcome, PageRequest,
-    RememberedAnswer, ReplaySource, ResourceWrite, Store, StoreErrorKind, StoreResult,
+    RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreErrorKind, StoreResult,
 };
 
 pub use examine::{Finding, examine};
@@ -253,6 +254,48 @@ impl Store for PostgresStore {
     async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>> {
         let work = async { config::recall(self.application.ready().await?, reach, key, self.clock.now()).await };
         self.run("recall", Outcome::NotDone, work).await
+    }
+
+    async fn known_events(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>> {
+        let work = async { schedule::known_events(&mut self.reader(reach, "known_events").await?, reach, ids).await };
+        self.run("known_events", Outcome::NotDone, work).await
+    }
+
+    async fn schedule_runs(
+        &self,
+        reach: &Reach,
+        trigger: &TriggerId,
+        after: Timestamp,
+        after_event: &str,
+    ) -> StoreResult<ScheduleRuns> {
+        let work = async {
+            let mut reader = self.reader(reach, "schedule_runs").await?;
+            schedule::runs(&mut reader, reach, trigger, after, after_event).await
+        };
+        self.run("schedule_runs", Outcome::NotDone, work).await
+    }
+
+    async fn failing_schedules(
+        &self,
+        account: &AccountId,
+        since: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<TriggerId>> {
+        let work = async {
+            let mut reader = self.reader(&Reach::Account(account.clone()), "failing_schedules").await?;
+            schedule::failing(&mut reader, account, since, limit).await
+        };
+        self.run("failing_schedules", Outcome::NotDone, work).await
+    }
+
+    async fn mark(&self, name: &str) -> StoreResult<Option<Timestamp>> {
+        let work = async { marks::mark(self.application.ready().await?, name).await };
+        self.run("mark", Outcome::NotDone, work).await
+    }
+
+    async fn raise_mark(&self, name: &str, at: Timestamp) -> StoreResult<()> {
+        let work = async { marks::raise(self.application.ready().await?, name, at).await };
+        self.run("raise_mark", Outcome::Unknown, work).await
     }
 
     async fn position(&self, partition: u32) -> StoreResult<Position> {

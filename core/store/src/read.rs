@@ -7,6 +7,7 @@ pub(crate) mod dead_letter;
 pub(crate) mod event;
 pub(crate) mod execution;
 pub(crate) mod row;
+pub(crate) mod schedule;
 pub(crate) mod select;
 
 use async_trait::async_trait;

@@ -10,7 +10,7 @@ use fastn_contract::activity::{
 use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::event::Header;
-use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId};
+use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::journal::OpRecord;
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
@@ -224,6 +224,19 @@ pub struct ErasedConfiguration {
     pub answers: u64,
 }
 
+/// What activity shows of the runs that a schedule's fires made.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScheduleRuns {
+    /// When the newest was admitted, and where it stands.
+    pub last: Option<(Timestamp, ExecutionStatus)>,
+    /// When the newest that completed was admitted, after the instant asked for.
+    pub completed: Option<Timestamp>,
+    /// Fires that failed after both: for no customer do they run still, and for none did they complete.
+    pub failed: u32,
+    /// When the newest run of these was admitted, and the id of the newest event.
+    pub newest_failed: Option<(Timestamp, String)>,
+}
+
 /// The stored answer to a write that carried an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RememberedAnswer {
@@ -309,6 +322,29 @@ pub trait Store: Send + Sync + 'static {
 
     /// The remembered answer.
     async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>>;
+
+    /// Those of `ids` that are events within reach, with their customers.
+    async fn known_events(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>>;
+
+    /// The runs of a schedule that were admitted after `after`, of fires whose event id is above `after_event`; and the
+    /// newest of all.
+    async fn schedule_runs(
+        &self,
+        reach: &Reach,
+        trigger: &TriggerId,
+        after: Timestamp,
+        after_event: &str,
+    ) -> StoreResult<ScheduleRuns>;
+
+    /// For the scheduler: schedules of `account` of which a run failed at `since` or later, by id, at most `limit`.
+    async fn failing_schedules(&self, account: &AccountId, since: Timestamp, limit: u32)
+    -> StoreResult<Vec<TriggerId>>;
+
+    /// For the node itself: the instant under this name.
+    async fn mark(&self, name: &str) -> StoreResult<Option<Timestamp>>;
+
+    /// For the node itself: raises the mark to `at`, unless it is as high already. Twice is once.
+    async fn raise_mark(&self, name: &str, at: Timestamp) -> StoreResult<()>;
 
     /// Follows the newest revision that this process has written or heard of from others, if the store can tell: a hint
     /// for the feed, which polls anyway.

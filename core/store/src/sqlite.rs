@@ -7,6 +7,7 @@
 
 mod config;
 mod error;
+mod marks;
 mod migrate;
 mod privacy;
 mod project;
@@ -21,7 +22,7 @@ use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView};
 use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
-use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId};
+use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::{Clock, Timestamp};
 use sqlx::SqlitePool;
@@ -31,10 +32,10 @@ use tokio::sync::watch;
 use crate::clock::SystemClock;
 use crate::observe;
 use crate::projection::{Position, ProjectionBatch};
-use crate::read::{dead_letter, event, execution};
+use crate::read::{dead_letter, event, execution, schedule};
 use crate::seam::{
     ErasedActivity, ErasedConfiguration, EventFilter, EventSource, EventState, ExecutionFilter, PageRequest,
-    RememberedAnswer, ReplaySource, ResourceWrite, Store, StoreResult,
+    RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreResult,
 };
 
 /// How long a connection waits for another one's lock before it gives up.
@@ -244,6 +245,38 @@ impl Store for SqliteStore {
 
     async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>> {
         observe::timed("recall", config::recall(&self.config_readers, reach, key, self.clock.now())).await
+    }
+
+    async fn known_events(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>> {
+        observe::timed("known_events", schedule::known_events(&mut self.activity(), reach, ids)).await
+    }
+
+    async fn schedule_runs(
+        &self,
+        reach: &Reach,
+        trigger: &TriggerId,
+        after: Timestamp,
+        after_event: &str,
+    ) -> StoreResult<ScheduleRuns> {
+        observe::timed("schedule_runs", schedule::runs(&mut self.activity(), reach, trigger, after, after_event)).await
+    }
+
+    async fn failing_schedules(
+        &self,
+        account: &AccountId,
+        since: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<TriggerId>> {
+        let mut activity = self.activity();
+        observe::timed("failing_schedules", schedule::failing(&mut activity, account, since, limit)).await
+    }
+
+    async fn mark(&self, name: &str) -> StoreResult<Option<Timestamp>> {
+        observe::timed("mark", marks::mark(&self.config_readers, name)).await
+    }
+
+    async fn raise_mark(&self, name: &str, at: Timestamp) -> StoreResult<()> {
+        observe::timed("raise_mark", marks::raise(&self.config_writer, name, at)).await
     }
 
     async fn position(&self, partition: u32) -> StoreResult<Position> {

@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView};
 use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
-use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId};
+use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 use fastn_store::{
     ErasedActivity, ErasedConfiguration, EventFilter, EventSource, EventState, ExecutionFilter, Outcome, PageRequest,
-    Position, ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, Store, StoreError, StoreErrorKind,
-    StoreResult,
+    Position, ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreError,
+    StoreErrorKind, StoreResult,
 };
 
 /// See the module's comment. Everything but `project` goes through.
@@ -118,6 +118,32 @@ impl Store for FaultyStore {
     }
     async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>> {
         self.inner.recall(reach, key).await
+    }
+    async fn known_events(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>> {
+        self.inner.known_events(reach, ids).await
+    }
+    async fn schedule_runs(
+        &self,
+        reach: &Reach,
+        trigger: &TriggerId,
+        after: Timestamp,
+        after_event: &str,
+    ) -> StoreResult<ScheduleRuns> {
+        self.inner.schedule_runs(reach, trigger, after, after_event).await
+    }
+    async fn failing_schedules(
+        &self,
+        account: &AccountId,
+        since: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<TriggerId>> {
+        self.inner.failing_schedules(account, since, limit).await
+    }
+    async fn mark(&self, name: &str) -> StoreResult<Option<Timestamp>> {
+        self.inner.mark(name).await
+    }
+    async fn raise_mark(&self, name: &str, at: Timestamp) -> StoreResult<()> {
+        self.inner.raise_mark(name, at).await
     }
     async fn position(&self, partition: u32) -> StoreResult<Position> {
         self.inner.position(partition).await

@@ -5,6 +5,7 @@ mod isolation;
 mod privacy;
 mod resources;
 pub mod rows;
+mod schedules;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -55,6 +56,9 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         privacy::what_is_projected_again_is_erased_again,
         privacy::events_read_back_for_a_replay,
         activity::reset_empties_activity_and_positions,
+        schedules::a_mark_only_rises,
+        schedules::failures_in_a_row_are_counted,
+        schedules::known_events_are_told,
     );
     let (store, _guard) = open().await;
     isolation::no_method_crosses_a_boundary(store).await;

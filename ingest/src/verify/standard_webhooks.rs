@@ -1,60 +1,66 @@
-//! Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`, version v1 (HMAC-SHA-256).
+//! Standard Webhooks, and Svix under its own names: `webhook-id`, `webhook-timestamp`, `webhook-signature`, version v1 (HMAC-SHA-256).
 //!
 //! Source: the Standard Webhooks specification 1.0.0. What is signed is `<id>.<timestamp>.<body>`; the key is the base64
 //! after `whsec_`; the signatures are separated by spaces, each `v1,<base64>`. Other versions are passed over.
 
-use axum::http::HeaderMap;
-use base64::Engine;
-use base64::alphabet::STANDARD;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use fastn_domain::Timestamp;
-
-use super::{Refusal, SIGNATURES_MAX, Signed};
+use super::{Digest, Refusal, SIGNATURES_MAX, Sent, Signed, Window, encoding};
 
 /// Header of the message's id: the same on every attempt.
 pub(crate) const ID: &str = "webhook-id";
-const TIMESTAMP: &str = "webhook-timestamp";
-const SIGNATURE: &str = "webhook-signature";
+/// The same under Svix's own name.
+pub(crate) const SVIX_ID: &str = "svix-id";
 
-/// How far a timestamp may be from now, either way: as the specification's own libraries have it.
-const WINDOW_SECONDS: i64 = 5 * 60;
+/// The names of the headers.
+struct Names {
+    id: &'static str,
+    timestamp: &'static str,
+    signature: &'static str,
+}
 
-/// Keys are handed out with and without padding.
-const BASE64: GeneralPurpose = GeneralPurpose::new(
-    &STANDARD,
-    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
-);
+const STANDARD: Names = Names { id: ID, timestamp: "webhook-timestamp", signature: "webhook-signature" };
+const SVIX: Names = Names { id: SVIX_ID, timestamp: "svix-timestamp", signature: "svix-signature" };
 
 /// What to check the body against.
-pub(crate) fn signed(secret: &str, headers: &HeaderMap, now: Timestamp) -> Result<Signed, Refusal> {
-    let text = |name: &'static str| {
-        let value = headers.get(name).ok_or(Refusal::Missing(name))?;
-        value.to_str().ok().filter(|text| !text.is_empty()).ok_or(Refusal::Malformed(name))
-    };
-    let (id, timestamp, signatures) = (text(ID)?, text(TIMESTAMP)?, text(SIGNATURE)?);
-    let sent_s: i64 = timestamp.parse().map_err(|_| Refusal::Malformed(TIMESTAMP))?;
-    if now.as_millis().div_euclid(1_000).abs_diff(sent_s) > WINDOW_SECONDS.unsigned_abs() {
-        return Err(Refusal::Expired);
-    }
-    let candidates: Vec<[u8; 32]> = signatures
+pub(crate) fn signed(keys: &[String], sent: Sent<'_>, window: Window) -> Result<Signed, Refusal> {
+    under(&STANDARD, keys, sent, window)
+}
+
+/// The same for Svix, which sends either names.
+pub(crate) fn svix(keys: &[String], sent: Sent<'_>, window: Window) -> Result<Signed, Refusal> {
+    let names = if sent.headers.contains_key(SVIX_ID) { &SVIX } else { &STANDARD };
+    under(names, keys, sent, window)
+}
+
+fn under(names: &Names, keys: &[String], sent: Sent<'_>, window: Window) -> Result<Signed, Refusal> {
+    let (id, timestamp) = (sent.header(names.id)?, sent.header(names.timestamp)?);
+    let signatures = sent.header(names.signature)?;
+    window.check_seconds(timestamp, names.timestamp)?;
+    let candidates: Vec<Vec<u8>> = signatures
         .split(' ')
-        .filter_map(|signature| BASE64.decode(signature.strip_prefix("v1,")?).ok()?.try_into().ok())
+        .filter_map(|signature| encoding::base64(signature.strip_prefix("v1,")?))
+        .filter(|signature| signature.len() == 32)
         .take(SIGNATURES_MAX)
         .collect();
     if candidates.is_empty() {
-        return Err(Refusal::Malformed(SIGNATURE));
+        return Err(Refusal::malformed(names.signature));
     }
-    let key = BASE64.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).map_err(|_| Refusal::BadKey)?;
-    if key.is_empty() {
-        return Err(Refusal::BadKey);
-    }
-    Ok(Signed { key, prefix: format!("{id}.{timestamp}.").into_bytes(), candidates })
+    let key = |text: &String| {
+        let bytes = encoding::base64(text.strip_prefix("whsec_").unwrap_or(text));
+        bytes.filter(|bytes| !bytes.is_empty()).ok_or(Refusal::BadKey)
+    };
+    let keys = keys.iter().map(key).collect::<Result<_, _>>()?;
+    let before = format!("{id}.{timestamp}.").into_bytes();
+    Ok(Signed { keys, digest: Digest::HmacSha256, before, after: Vec::new(), candidates })
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Request;
     use super::*;
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderMap, HeaderValue};
+
+    const TIMESTAMP: &str = "webhook-timestamp";
+    const SIGNATURE: &str = "webhook-signature";
 
     const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     const BODY: &[u8] = b"{\"test\": 2432232314}";
@@ -68,12 +74,11 @@ mod tests {
         now_s: i64,
         edit: impl FnOnce(&mut HeaderMap),
     ) -> Result<(), Refusal> {
-        let mut headers = HeaderMap::new();
-        headers.insert(ID, HeaderValue::from_static("msg_p5jXN8AQM9LWM0D4loKWxJek"));
-        headers.insert(TIMESTAMP, HeaderValue::from(SENT_S));
-        headers.insert(SIGNATURE, HeaderValue::from_str(signature).unwrap());
-        edit(&mut headers);
-        signed(secret, &headers, Timestamp::from_millis(now_s * 1_000))?.check(body)
+        let sent_s = SENT_S.to_string();
+        let id = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+        let mut request = Request::at(now_s, &[(ID, id), (TIMESTAMP, &sent_s), (SIGNATURE, signature)]);
+        edit(&mut request.headers);
+        signed(&[secret.to_owned()], request.sent(), Window::around(request.now, None))?.check(body)
     }
 
     fn check(secret: &str, signature: &str, body: &[u8], now_s: i64) -> Result<(), Refusal> {
@@ -93,13 +98,12 @@ mod tests {
     /// Property: the timestamp is good for five minutes either way and not one second longer.
     #[test]
     fn window() {
-        for (offset_s, expected) in
-            [(300, Ok(())), (-300, Ok(())), (301, Err(Refusal::Expired)), (-301, Err(Refusal::Expired))]
-        {
-            assert_eq!(check(SECRET, VALID, BODY, SENT_S + offset_s), expected, "{offset_s}");
+        for (offset_s, good) in [(300, true), (-300, true), (301, false), (-301, false)] {
+            let checked = check(SECRET, VALID, BODY, SENT_S + offset_s);
+            assert!(if good { checked == Ok(()) } else { matches!(checked, Err(Refusal::Expired(_))) }, "{offset_s}");
         }
         let far = |headers: &mut HeaderMap| drop(headers.insert(TIMESTAMP, HeaderValue::from(i64::MIN)));
-        assert_eq!(check_with(SECRET, VALID, BODY, SENT_S, far), Err(Refusal::Expired));
+        assert!(matches!(check_with(SECRET, VALID, BODY, SENT_S, far), Err(Refusal::Expired(_))));
     }
 
     /// Property: whatever is changed, missing or malformed is refused, each for its own reason.
@@ -109,14 +113,34 @@ mod tests {
         assert_eq!(check("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx", VALID, BODY, SENT_S), Err(Refusal::Mismatch));
         assert_eq!(check("whsec_!", VALID, BODY, SENT_S), Err(Refusal::BadKey));
         assert_eq!(check("whsec_", VALID, BODY, SENT_S), Err(Refusal::BadKey));
-        assert_eq!(check(SECRET, "v2,abc", BODY, SENT_S), Err(Refusal::Malformed(SIGNATURE)));
+        assert_eq!(check(SECRET, "v2,abc", BODY, SENT_S), Err(Refusal::malformed(SIGNATURE)));
         for name in [ID, TIMESTAMP, SIGNATURE] {
             let without = |headers: &mut HeaderMap| drop(headers.remove(name));
-            assert_eq!(check_with(SECRET, VALID, BODY, SENT_S, without), Err(Refusal::Missing(name)));
+            assert_eq!(check_with(SECRET, VALID, BODY, SENT_S, without), Err(Refusal::missing(name)));
         }
         let other_id = |headers: &mut HeaderMap| drop(headers.insert(ID, HeaderValue::from_static("msg_other")));
         assert_eq!(check_with(SECRET, VALID, BODY, SENT_S, other_id), Err(Refusal::Mismatch));
         let no_number = |headers: &mut HeaderMap| drop(headers.insert(TIMESTAMP, HeaderValue::from_static("soon")));
-        assert_eq!(check_with(SECRET, VALID, BODY, SENT_S, no_number), Err(Refusal::Malformed(TIMESTAMP)));
+        assert_eq!(check_with(SECRET, VALID, BODY, SENT_S, no_number), Err(Refusal::malformed(TIMESTAMP)));
+    }
+
+    /// Property: the worked example of Svix's documentation passes under either names, and under no mixture of them.
+    #[test]
+    fn svix_vector() {
+        let check = |names: [&str; 3]| {
+            let [id, timestamp, signature] = names;
+            let headers = [
+                (id, "msg_loFOjxBNrRLzqYUf"),
+                (timestamp, "1731705121"),
+                (signature, "v1,rAvfW3dJ/X/qxhsaXPOyyCGmRKsaKWcsNccKXlIktD0="),
+            ];
+            let request = Request::at(1_731_705_121, &headers);
+            let keys = ["whsec_plJ3nmyCDGBKInavdOK15jsl".to_owned()];
+            let window = Window::around(request.now, None);
+            svix(&keys, request.sent(), window)?.check(b"{\"event_type\":\"ping\",\"data\":{\"success\":true}}")
+        };
+        assert_eq!(check(["svix-id", "svix-timestamp", "svix-signature"]), Ok(()));
+        assert_eq!(check([ID, TIMESTAMP, SIGNATURE]), Ok(()));
+        assert_eq!(check(["svix-id", TIMESTAMP, SIGNATURE]), Err(Refusal::missing("svix-timestamp")));
     }
 }

@@ -4,10 +4,13 @@
 
 mod any_body;
 mod any_request;
+mod apps;
 mod batches;
 mod cloud_events;
 mod customers_and_keys;
+mod handshakes;
 mod limits;
 mod log_failures;
+mod schemes;
 mod support;
 mod webhooks;

@@ -11,7 +11,7 @@ use fastn_contract::error::Problem;
 use fastn_domain::catalog::{Catalog, ResourceKind, ResourceRow};
 use fastn_domain::event::EventRecord;
 use fastn_domain::{AccountId, Clock, CustomerId, Timestamp};
-use fastn_ingest::{Ingest, IngestConfig, auth, problem, router};
+use fastn_ingest::{Ingest, IngestConfig, KeepSecret, NewSecret, auth, problem, router};
 use fastn_log::codec::decode_event;
 use fastn_log::{
     Appended, Bounds, Log, LogError, LogErrorKind, LogResult, Membership, Offset, Outcome, Partition, Record,
@@ -127,8 +127,10 @@ impl Clock for FixedClock {
 /// The edge under test.
 pub(crate) struct Edge {
     pub(crate) log: Arc<TestLog>,
+    /// What handshakes stored: secret and value.
+    pub(crate) kept: Arc<Mutex<Vec<(String, String)>>>,
     router: Router,
-    _catalog: watch::Sender<Arc<Catalog>>,
+    catalog: watch::Sender<Arc<Catalog>>,
 }
 
 /// An answer, read to its end.
@@ -148,7 +150,9 @@ impl Edge {
         let log =
             Arc::new(TestLog { fate: Mutex::new(Fate::Stored), release: Arc::default(), appends: Mutex::default() });
         let (sender, catalog) = watch::channel(Arc::new(catalog()));
+        let kept: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
         let ingest = Ingest {
+            keep_secret: keep_secret(sender.clone(), kept.clone()),
             log: log.clone(),
             catalog,
             secrets: Arc::new(|at| {
@@ -161,7 +165,16 @@ impl Edge {
             config,
         };
         let router = problem::with_fallbacks(router(ingest));
-        Self { log, router, _catalog: sender }
+        Self { log, kept, router, catalog: sender }
+    }
+
+    /// Changes the configuration.
+    pub(crate) fn configure(&self, rows: &[ResourceRow]) {
+        apply(&self.catalog, rows);
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(Request::get(path).body(Body::empty()).unwrap()).await
     }
 
     pub(crate) fn fate(&self, fate: Fate) {
@@ -245,22 +258,69 @@ pub(crate) fn gzip(plain: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+fn apply(catalog: &watch::Sender<Arc<Catalog>>, rows: &[ResourceRow]) {
+    let (next, errors) = catalog.borrow().with(rows);
+    assert!(errors.is_empty(), "{errors:?}");
+    catalog.send_replace(Arc::new(next));
+}
+
+/// A store of secrets as the server has it: what is there stays.
+fn keep_secret(catalog: watch::Sender<Arc<Catalog>>, kept: Arc<Mutex<Vec<(String, String)>>>) -> KeepSecret {
+    Arc::new(move |secret: NewSecret| {
+        let id = secret.customer.as_ref().map_or(secret.name.clone(), |customer| format!("{customer}/{}", secret.name));
+        let mut kept = kept.lock().unwrap();
+        let fresh = !kept.iter().any(|(known, _)| *known == id);
+        if fresh {
+            let sealed = json!({"wrappedKey": "", "sealed": format!("sealed:{}", secret.value)});
+            let body = json!({"name": secret.name, "versions": {"2": sealed}});
+            let customer = secret.customer.as_ref().map(|customer| customer.as_str());
+            apply(&catalog, &[a_row(ResourceKind::Secret, "main", customer, &id, body)]);
+            kept.push((id, secret.value));
+        }
+        async move { Ok(fresh) }.boxed()
+    })
+}
+
+/// A row of configuration.
+pub(crate) fn a_row(kind: ResourceKind, account: &str, customer: Option<&str>, id: &str, body: Value) -> ResourceRow {
+    ResourceRow {
+        kind,
+        account: AccountId::new(account).unwrap(),
+        customer: customer.map(|customer| CustomerId::new(customer).unwrap()),
+        id: id.to_owned(),
+        revision: 1,
+        version: 1,
+        created: Timestamp(0),
+        updated: Timestamp(0),
+        deleted: false,
+        body: body.to_string(),
+    }
+}
+
+/// A webhook trigger of customer `acme`.
+pub(crate) fn webhook(id: &str, verification: Value) -> ResourceRow {
+    let source = json!({"type": "webhook", "verification": verification});
+    let body = json!({"id": id, "customer": "acme", "source": source, "routes": [{"workflow": "triage"}]});
+    a_row(ResourceKind::Trigger, "main", Some("acme"), id, body)
+}
+
+/// A secret of the account `main`.
+pub(crate) fn secret(name: &str, value: &str) -> ResourceRow {
+    let sealed = json!({"wrappedKey": "", "sealed": format!("sealed:{value}")});
+    a_row(ResourceKind::Secret, "main", None, name, json!({"name": name, "versions": {"2": sealed}}))
+}
+
+/// HMAC-SHA-256 in hex.
+pub(crate) fn hmac_hex(key: &str, text: &[u8]) -> String {
+    let tag = aws_lc_rs::hmac::sign(&aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, key.as_bytes()), text);
+    tag.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
 /// Two accounts. `main` has the customers `acme` and `beta`, its triggers and keys; `other` has a key and a customer.
 fn catalog() -> Catalog {
     let mut rows = Vec::new();
     let mut row = |kind, account: &str, customer: Option<&str>, id: &str, body: Value| {
-        rows.push(ResourceRow {
-            kind,
-            account: AccountId::new(account).unwrap(),
-            customer: customer.map(|customer| CustomerId::new(customer).unwrap()),
-            id: id.to_owned(),
-            revision: 1,
-            version: 1,
-            created: Timestamp(0),
-            updated: Timestamp(0),
-            deleted: false,
-            body: body.to_string(),
-        });
+        rows.push(a_row(kind, account, customer, id, body));
     };
     for (account, customer) in [("main", "acme"), ("main", "beta"), ("other", "acme")] {
         row(ResourceKind::Customer, account, Some(customer), customer, json!({"id": customer}));

@@ -55,8 +55,8 @@ pub(crate) struct CallFacts {
     pub(crate) response_bytes: u64,
 }
 
-struct PublicOnly {
-    allow_private: bool,
+pub(super) struct PublicOnly {
+    pub(super) allow_private: bool,
 }
 
 impl Resolve for PublicOnly {
@@ -240,7 +240,7 @@ fn header_map(headers: Vec<(String, String)>, context: &CallContext) -> Result<H
     Ok(map)
 }
 
-fn check_url(url: &reqwest::Url, allow_private: bool) -> Result<(), String> {
+pub(super) fn check_url(url: &reqwest::Url, allow_private: bool) -> Result<(), String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("scheme {} is not allowed, only http and https", url.scheme()));
     }

@@ -39,6 +39,7 @@ mod execution;
 mod finish;
 mod load;
 mod ops;
+mod overlap;
 mod queue;
 mod records;
 mod recover;
@@ -317,6 +318,7 @@ pub struct Machine {
     interned: execution::Interner,
     queue: FairQueue,
     sequences: Sequences,
+    overlaps: overlap::Overlaps,
     timers: Timers,
     waiters: waits::Waiters,
     dedup: Dedup,

@@ -1,4 +1,5 @@
-//! The configuration of a run: three customers, a workflow for each script, a parallel and a sequential trigger.
+//! The configuration of a run: three customers, a workflow for each script, a parallel and a sequential trigger, a schedule
+//! for each policy of overlap, and for each customer a trigger that listens to its account at an app.
 
 use fastn_contract::resource::WorkflowVersion;
 use fastn_domain::Timestamp;
@@ -29,6 +30,19 @@ pub(crate) fn catalog(workflows: usize) -> Catalog {
             .collect();
         let body = json!({"id": id, "source": {"type": "webhook"}, "mode": mode, "routes": routes});
         rows.push(row(ResourceKind::Trigger, id, &body));
+    }
+    for overlap in ["skip", "queue", "cancel_older"] {
+        let source = json!({"type": "schedule", "timezone": "UTC", "when": {"mode": "daily", "at": "09:00"},
+            "overlap": overlap});
+        let body = json!({"id": overlap, "source": source, "routes": [{"workflow": "w0"}]});
+        rows.push(row(ResourceKind::Trigger, overlap, &body));
+    }
+    rows.push(row(ResourceKind::App, "app", &json!({"id": "app", "mappedTo": "a", "events": [{"id": "made"}]})));
+    for customer in ["c1", "c2", "c3"] {
+        let source = json!({"type": "appEvent", "app": "app", "event": "made", "accountId": "shared"});
+        let id = format!("app-{customer}");
+        let body = json!({"id": id, "customer": customer, "source": source, "routes": [{"workflow": "w0"}]});
+        rows.push(row(ResourceKind::Trigger, &id, &body));
     }
     let (catalog, errors) = Catalog::default().with(&rows);
     assert!(errors.is_empty(), "{errors:?}");

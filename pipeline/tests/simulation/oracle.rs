@@ -72,9 +72,15 @@ pub(crate) fn check(world: &World) {
         let (status, executions) = journal.admitted.get(&offset).unwrap_or_else(|| panic!("event {offset} was lost"));
         let key = (event.scope.customer.as_str(), event.id.as_str());
         let is_first = *first.entry(key).or_insert(offset) == offset;
-        if event.trigger.is_some() {
+        if event.trigger.is_some() || event.source.starts_with("app/") {
             let expected = usize::from(is_first);
-            assert_eq!(executions.len(), expected, "event {} at {offset}: {status:?}", event.id);
+            let may_skip = event.trigger.as_ref().is_some_and(|trigger| trigger.as_str() == "skip");
+            let skipped = may_skip && *status == EventStatus::Rejected && executions.is_empty();
+            assert!(executions.len() == expected || skipped, "event {} at {offset}: {status:?}", event.id);
+        }
+        for start in executions.iter().filter(|_| event.source.starts_with("app/")) {
+            let own = format!("app-{}", event.scope.customer);
+            assert_eq!(start.trigger.as_ref().map(|trigger| trigger.as_str()), Some(own.as_str()), "a customer's own");
         }
     }
     for id in journal.started.keys() {
@@ -82,6 +88,43 @@ pub(crate) fn check(world: &World) {
     }
     check_sequences(world, &journal);
     check_children(&journal);
+    check_overlap(world);
+}
+
+/// Of a schedule that skips or cancels, no run is admitted while another of the same customer lives, and nothing is skipped
+/// while none does. Of one that queues, all are of one sequence.
+fn check_overlap(world: &World) {
+    let mut claimed = 0;
+    let mut live: HashMap<(String, &str), Id> = HashMap::new();
+    for record in &world.journal {
+        if record.epoch() < claimed {
+            continue;
+        }
+        match record {
+            JournalRecord::Claim(claim) => claimed = claim.epoch,
+            JournalRecord::Finished(finished) => live.retain(|_, id| *id != finished.execution),
+            JournalRecord::Admitted(admitted) => {
+                for event in &admitted.events {
+                    let sent = &world.events[event.offset as usize].1;
+                    let Some(trigger) = sent.trigger.as_ref().map(|trigger| trigger.as_str()) else { continue };
+                    let line = (event.scope.key(), trigger);
+                    if trigger == "queue" {
+                        assert!(event.executions.iter().all(|start| start.sequence.is_some()));
+                    }
+                    if trigger == "skip" && event.status == EventStatus::Rejected {
+                        assert!(live.contains_key(&line), "event at {} was skipped for nothing", event.offset);
+                    }
+                    if trigger == "skip" || trigger == "cancel_older" {
+                        for start in &event.executions {
+                            let before = live.insert(line.clone(), start.id);
+                            assert_eq!(before, None, "a run of {line:?} was admitted beside another");
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Of the executions of one sequence, calls come in the order of arrival, whole executions at a time.

@@ -105,14 +105,22 @@ impl World {
             return;
         }
         let customer = *self.random.pick(&["c1", "c2", "c3"]);
-        let (trigger, kind) = match self.random.below(10) {
+        let (trigger, kind) = match self.random.below(16) {
             0..=3 => (Some("parallel"), "go"),
             4..=6 => (Some("sequential"), "go"),
-            7..=8 => (None, "paid"),
+            7..=8 => (Some("skip"), "go"),
+            9..=10 => (Some("queue"), "go"),
+            11..=12 => (Some("cancel_older"), "go"),
+            13 => (None, "paid"),
+            14 => (None, "made"),
             _ => (None, "other"),
         };
         let data = format!("{{\"w\":{}}}", self.random.below(4));
-        let event = event(&format!("e{sent}"), customer, trigger, kind, Origin::Webhook, &data);
+        let mut event = event(&format!("e{sent}"), customer, trigger, kind, Origin::Webhook, &data);
+        if kind == "made" {
+            // All three customers listen to this account; the edge has made an event for each, and this is one of them.
+            (event.source, event.subject) = ("app/app".to_owned(), Some("shared".to_owned()));
+        }
         self.tell(|| format!("event e{sent} {kind} of {customer} to {trigger:?}: {data}"));
         self.events.push((at, event));
     }

@@ -17,10 +17,15 @@ pub(crate) const SOURCE: &str = "fastn.api";
 
 /// The id of a request: derived from its idempotency key, so that a repeat names the same; else a new one.
 pub(crate) fn request_id(prefix: &str, scope: &Scope, key: Option<&IdempotencyKey>) -> String {
+    request_id_of(prefix, &scope.key(), key)
+}
+
+/// See [`request_id`]; for requests about `what`, which is more or less than one customer.
+pub(crate) fn request_id_of(prefix: &str, what: &str, key: Option<&IdempotencyKey>) -> String {
     match key {
         Some(IdempotencyKey(key)) => {
             let mut hash = blake3::Hasher::new_derive_key("fastn 2026 api request id");
-            for part in [prefix, &scope.key(), key] {
+            for part in [prefix, what, key] {
                 hash.update(&(part.len() as u64).to_le_bytes());
                 hash.update(part.as_bytes());
             }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use fastn_contract::activity::{EventStatus, EventView, Origin};
+use fastn_contract::app::{AppAccepted, SendAppEvent};
 use fastn_contract::command::{Accepted, SendEvent};
 use fastn_contract::page::Page;
 use fastn_domain::EventId;
@@ -86,7 +87,7 @@ pub(crate) async fn get(
 
 /// The routes of the ingest role, for the document only.
 #[derive(OpenApi)]
-#[openapi(paths(send_events, receive_webhook))]
+#[openapi(paths(send_events, receive_webhook, receive_app_events, send_app_events))]
 struct Edge;
 
 /// See [`Edge`].
@@ -116,3 +117,25 @@ fn send_events() {}
     responses((status = 202, description = "Durable, not yet processed", body = Accepted)))]
 #[expect(dead_code, reason = "the ingest role serves it; this documents it")]
 fn receive_webhook() {}
+
+/// Receive an app's events
+///
+/// The public URL of a connector app, one for all its customers. The body is the app's own, one event or an array of
+/// them; the app's verification scheme decides who may send. Each event goes to the customers whose triggers have its
+/// account. The answer is 202 only once the events of all of them are durable; sent again, they count once.
+#[utoipa::path(post, path = "/v1/apps/{endpoint}/events", operation_id = "receiveAppEvents", tag = "Events",
+    params(("endpoint" = String, Path, description = "The app's endpoint")),
+    request_body(content((serde_json::Value = "application/json"))),
+    responses((status = 202, description = "Durable, not yet processed", body = AppAccepted)))]
+#[expect(dead_code, reason = "the ingest role serves it; this documents it")]
+fn receive_app_events() {}
+
+/// Send app events
+///
+/// Events of a connector app that the SaaS backend sends itself: one, or an array of them, all or none. An event goes to
+/// the customer that it names, or to those whose triggers have its account.
+#[utoipa::path(post, path = "/v1/app-events", operation_id = "sendAppEvents", tag = "Events",
+    request_body(content((SendAppEvent = "application/json"))),
+    responses((status = 202, description = "Durable, not yet processed", body = AppAccepted)))]
+#[expect(dead_code, reason = "the ingest role serves it; this documents it")]
+fn send_app_events() {}

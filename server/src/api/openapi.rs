@@ -26,6 +26,8 @@ const ID_PATTERN: &str = "^[A-Za-z0-9_.:@-]{1,128}$";
         (name = "Replays", description = "Many executions or events once more, at a rate."),
         (name = "Workflows", description = "Settings, versions, deployments, runs."),
         (name = "Triggers", description = "What starts workflows."),
+        (name = "Schedules", description = "Triggers that fire by the clock: how they stand, run, backfill, pause, resume."),
+        (name = "Apps", description = "Connector apps, whose events come to one shared URL."),
         (name = "Customers", description = "The account's customers, their export and their erasure."),
         (name = "Settings", description = "What holds for the account as a whole."),
         (name = "Secrets", description = "Written, never read back."),
@@ -117,14 +119,24 @@ fn mend_schemas(schemas: &mut Map<String, Value>) {
             property[name] = value.clone();
         }
     };
-    for schema in ["Customer", "Workflow", "Trigger"] {
+    for schema in ["Customer", "Workflow", "Trigger", "App"] {
         limit(schema, "id", json!({"pattern": ID_PATTERN}));
     }
     for field in ["concurrency", "weight"] {
         limit("Customer", field, json!({"minimum": 1, "maximum": 10_000}));
     }
     limit("Trigger", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
+    limit("App", "endpoint", json!({"readOnly": true}));
+    limit("App", "events", json!({"minItems": 1, "maxItems": 1_000}));
     limit("Trigger", "routes", json!({"minItems": 1, "maxItems": 64}));
+    limit("Schedule", "jitterSeconds", json!({"maximum": 3_600}));
+    limit("Schedule", "delayMinutes", json!({"maximum": 1_440}));
+    limit("AutoDisable", "failures", json!({"maximum": 1_000}));
+    limit("AutoDisable", "cooldownMinutes", json!({"maximum": 43_200}));
+    limit("ChangeStatus", "reason", json!({"maxLength": 500}));
+    for field in ["from", "to"] {
+        limit("BackfillSchedule", field, json!({"format": "date-time"}));
+    }
     limit("RetryPolicy", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
     limit("RetryPolicy", "backoffCoefficient", json!({"minimum": 1, "maximum": 100}));
     limit("RetryPolicy", "initialInterval", json!({"maximum": 86_400_000}));
@@ -142,7 +154,7 @@ fn mend_schemas(schemas: &mut Map<String, Value>) {
 fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     let protected = path.starts_with("/v1/");
     let writes = matches!(method, "post" | "put" | "delete");
-    let webhook = path.starts_with("/v1/webhooks/");
+    let webhook = path.starts_with("/v1/webhooks/") || path == "/v1/apps/{endpoint}/events";
     let mut codes = vec![ErrorCode::InternalError, ErrorCode::ServiceUnavailable];
     if protected {
         codes.extend([
@@ -161,7 +173,7 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
         operation["security"] = json!([]);
     }
     let names_others = path.ends_with("/replay") || path.starts_with("/v1/replays") || path == "/v1/settings/retention";
-    if path.contains('{') || names_others || path == "/v1/events" {
+    if path == "/v1/app-events" || path.contains('{') || names_others || path == "/v1/events" {
         codes.push(ErrorCode::NotFound);
     }
     if protected && writes {

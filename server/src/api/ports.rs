@@ -42,6 +42,8 @@ pub struct Ports {
     pub seal: Seal,
     /// The processor's answers to Instant runs.
     pub await_run: AwaitRun,
+    /// What subscriptions of connector apps need.
+    pub apps: super::AppPorts,
     /// Changes of executions as the projector sees them.
     pub activity: broadcast::Sender<Arc<ActivityChange>>,
     /// How many follow these changes: nobody has to tell them while it is zero.

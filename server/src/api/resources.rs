@@ -110,18 +110,39 @@ pub(crate) async fn delete(
     id: &str,
     expect: Expect,
 ) -> ApiResult<StatusCode> {
+    delete_with(api, caller, kind, id, expect, None).await
+}
+
+/// Deletes one resource that must be there, and writes another that goes with it.
+pub(crate) async fn delete_with(
+    api: &Api,
+    caller: &Caller,
+    kind: ResourceKind,
+    id: &str,
+    expect: Expect,
+    other: Option<ResourceWrite>,
+) -> ApiResult<StatusCode> {
     let row = required(api, caller, kind, id).await?;
     caller.may_configure_for(row.customer.as_ref())?;
     // Between the look and the write another caller may delete or change it; the version holds that off.
     let expect = if expect == Expect::Any { Expect::Version(row.version) } else { expect };
     let write = ResourceWrite { kind, customer: row.customer, id: id.to_owned(), body: None, expect };
-    write_one(api, caller, write).await?;
+    write_first(api, caller, write, other).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Writes one row and waits until this node uses it.
 pub(crate) async fn write_one(api: &Api, caller: &Caller, write: ResourceWrite) -> ApiResult<ResourceRow> {
-    let rows = write_all(api, caller, vec![write]).await?;
+    write_first(api, caller, write, None).await
+}
+
+async fn write_first(
+    api: &Api,
+    caller: &Caller,
+    write: ResourceWrite,
+    other: Option<ResourceWrite>,
+) -> ApiResult<ResourceRow> {
+    let rows = write_all(api, caller, std::iter::once(write).chain(other).collect()).await?;
     let missing = || ApiError::new(fastn_contract::error::ErrorCode::DbError, "the database returned no row");
     rows.into_iter().next().ok_or_else(missing)
 }
@@ -155,7 +176,7 @@ pub(crate) fn same_id(part: &str, path: &str, body: &str) -> ApiResult<()> {
     Err(ApiError::invalid(part, format!("is {body:?} in the body and {path:?} in the path; they must be equal")))
 }
 
-fn answer<T: DeserializeOwned + Serialize>(status: StatusCode, row: &ResourceRow) -> ApiResult<Response> {
+pub(crate) fn answer<T: DeserializeOwned + Serialize>(status: StatusCode, row: &ResourceRow) -> ApiResult<Response> {
     let mut response = (status, Json(stored::<T>(row)?)).into_response();
     if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", row.version)) {
         response.headers_mut().insert(header::ETAG, tag);
@@ -179,5 +200,8 @@ pub(crate) fn name_of(kind: ResourceKind) -> &'static str {
         ResourceKind::Retention => "retention",
         ResourceKind::Replay => "replay",
         ResourceKind::Erasure => "erasure",
+        ResourceKind::ScheduleState => "schedule",
+        ResourceKind::App => "app",
+        ResourceKind::Subscription => "subscription",
     }
 }

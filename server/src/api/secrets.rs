@@ -33,7 +33,7 @@ const VERSIONS_MAX: usize = 10;
 #[into_params(parameter_in = Query)]
 pub(crate) struct OwnerParams {
     /// The one customer it belongs to; the account's own when absent.
-    customer: Option<String>,
+    pub(super) customer: Option<String>,
 }
 
 /// List secrets
@@ -75,8 +75,9 @@ pub(crate) async fn put(
     let known = api.store.resource(&caller.reach(), KIND, &id).await?;
     let mut secret = match &known {
         Some(row) => resources::body(row)?,
-        None => Secret { name: name.clone(), versions: Default::default() },
+        None => Secret { name: name.clone(), versions: Default::default(), captured: false },
     };
+    secret.captured = false;
     let version = secret.versions.last_key_value().map_or(0, |(version, _)| *version) + 1;
     let sealed = (api.seal)(&caller.account, customer.as_ref(), &name, version, &write.value).map_err(|reason| {
         crate::observe::secret_not_sealed(&name, &reason);
@@ -115,7 +116,7 @@ pub(crate) async fn delete(
 }
 
 /// The customer whose secret it is. A secret never leaves its customer's region either.
-fn owner(api: &Api, caller: &Caller, customer: Option<&str>) -> ApiResult<Option<CustomerId>> {
+pub(super) fn owner(api: &Api, caller: &Caller, customer: Option<&str>) -> ApiResult<Option<CustomerId>> {
     let customer = checked("customer", customer.map(CustomerId::new).transpose())?;
     caller.may_configure_for(customer.as_ref())?;
     if let Some(customer) = &customer {
@@ -124,7 +125,7 @@ fn owner(api: &Api, caller: &Caller, customer: Option<&str>) -> ApiResult<Option
     Ok(customer)
 }
 
-fn check_name(name: &str) -> ApiResult<()> {
+pub(super) fn check_name(name: &str) -> ApiResult<()> {
     let plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_uppercase());
     if first && name.len() <= NAME_BYTES_MAX && name.bytes().all(plain) {
@@ -133,7 +134,7 @@ fn check_name(name: &str) -> ApiResult<()> {
     Err(ApiError::invalid("name", format!("must be UPPER_SNAKE_CASE of at most {NAME_BYTES_MAX} characters")))
 }
 
-fn row_id(customer: Option<&CustomerId>, name: &str) -> String {
+pub(super) fn row_id(customer: Option<&CustomerId>, name: &str) -> String {
     match customer {
         Some(customer) => format!("{customer}/{name}"),
         None => name.to_owned(),

@@ -35,7 +35,7 @@ pub(crate) struct ClusterBench {
     #[arg(long, default_value_t = 200_000)]
     events: u64,
     /// Events in one request of the ingest run
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 500)]
     batch: u64,
     /// Machine-readable output
     #[arg(long)]

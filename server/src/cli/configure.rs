@@ -25,6 +25,20 @@ pub(crate) enum TriggerCommand {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Show whether a connector app knows of a trigger
+    Subscription {
+        /// The trigger
+        id: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Ask the connector app of a trigger again to subscribe it
+    RetrySubscription {
+        /// The trigger
+        id: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
     /// Print a webhook trigger's URL
     Url {
         /// The trigger
@@ -41,6 +55,13 @@ pub(crate) enum SecretCommand {
     /// Write a secret; its value is read from standard input
     #[command(after_help = "Example: printf %s \"$VALUE\" | fastn secrets set GITHUB_WEBHOOK_SECRET")]
     Set {
+        /// UPPER_SNAKE_CASE
+        name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// Print the token that a provider's handshake stored within the last hour, to give it back to the provider
+    CapturedToken {
         /// UPPER_SNAKE_CASE
         name: String,
         #[command(flatten)]
@@ -110,6 +131,8 @@ pub(crate) async fn trigger(command: TriggerCommand) -> anyhow::Result<()> {
                 let kind = match &trigger.source {
                     TriggerSource::Webhook { .. } => "webhook".to_owned(),
                     TriggerSource::Event { types } => format!("event {}", types.join(", ")),
+                    TriggerSource::Schedule(_) => "schedule".to_owned(),
+                    TriggerSource::AppEvent { app, event, .. } => format!("app event {app} {event}"),
                 };
                 let routes: Vec<&str> = trigger.routes.iter().map(|route| route.workflow.as_str()).collect();
                 let customer = trigger.customer.clone().unwrap_or_else(|| "—".to_owned());
@@ -117,11 +140,15 @@ pub(crate) async fn trigger(command: TriggerCommand) -> anyhow::Result<()> {
             })
         }
         TriggerCommand::Show { id, remote } => print::value(&remote.client()?.trigger(&id).await?),
+        TriggerCommand::Subscription { id, remote } => print::value(&remote.client()?.subscription(&id).await?),
+        TriggerCommand::RetrySubscription { id, remote } => {
+            print::value(&remote.client()?.retry_subscription(&id).await?)
+        }
         TriggerCommand::Url { id, remote } => {
             let fastn = remote.client()?;
             let trigger = fastn.trigger(&id).await?;
             if !matches!(trigger.body.source, TriggerSource::Webhook { .. }) {
-                bail!("trigger {id} listens to events of the API; only webhook triggers have a URL");
+                bail!("trigger {id} is no webhook trigger; those alone have a URL of their own");
             }
             print::line(format_args!("{}/v1/webhooks/{id}", fastn.url().trim_end_matches('/')))
         }
@@ -147,6 +174,10 @@ pub(crate) async fn secret(command: SecretCommand) -> anyhow::Result<()> {
                 return print::value(&view);
             }
             print::line(format_args!("{} has version {}", view.name, view.version))
+        }
+        SecretCommand::CapturedToken { name, remote } => {
+            let captured = remote.client()?.captured_token(&name, remote.customer.as_deref()).await?;
+            print::line(format_args!("{}", captured.token))
         }
         SecretCommand::Delete { name, remote } => {
             remote.client()?.delete_secret(&name, remote.customer.as_deref()).await?;

@@ -14,7 +14,7 @@ pub(crate) enum Role {
     Api,
     /// Runs the processors of the partitions that fall to it.
     Pipeline,
-    /// Does what the clock asks for: the upkeep of the activity tables.
+    /// Does what the clock asks for: fires schedules, and keeps the activity tables in order.
     Scheduler,
     /// Makes rows of the journal of the partitions that fall to it.
     Projector,

@@ -75,7 +75,8 @@ fn github_lines(
     directory: &Path,
 ) -> Option<String> {
     let Verification::Github { secret } = verification else { return None };
-    let secret = project.manifest.secrets.iter().find(|known| known.name == *secret)?;
+    let name = secret.names().first()?;
+    let secret = project.manifest.secrets.iter().find(|known| known.name == *name)?;
     let payload = payload_of(trigger, &directory.join("payloads"))?;
     let event = payload.file_stem()?.to_str()?.split('.').next()?.to_owned();
     let file = quoted(&payload.canonicalize().ok()?.display().to_string());

@@ -1,6 +1,6 @@
 //! A server over real SQLite and a log in memory, and the operations of its document.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -10,7 +10,9 @@ use fastn_domain::catalog::{AccessKey, ResourceKind, SealedSecret};
 use fastn_domain::event::ReplyTo;
 use fastn_domain::{AccountId, CustomerId, Residency, Scope};
 use fastn_log::{Log, Topic};
-use fastn_server::api::{ActivityChange, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
+use fastn_server::api::{
+    ActivityChange, AppAnswer, AppPorts, AppRequest, CatalogView, Ports, RunOutcome, RunTicket, SourceError,
+};
 use fastn_store::{CatalogFeed, Expect, FeedOptions, ResourceWrite, SqliteOptions, SqliteStore, Store};
 use fastn_testkit::MemoryLog;
 use serde_json::{Value, json};
@@ -26,6 +28,10 @@ pub(crate) struct Server {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) activity: broadcast::Sender<Arc<ActivityChange>>,
+    /// What apps were asked.
+    pub(crate) asked: Arc<Mutex<Vec<AppRequest>>>,
+    /// What they answer: a status and a body, or no answer.
+    pub(crate) app_answers: Arc<Mutex<Result<(u16, String), String>>>,
     _feed: CatalogFeed,
     _directory: tempfile::TempDir,
 }
@@ -63,7 +69,21 @@ impl Server {
         let (catalog, feed) = CatalogFeed::start(store.clone(), FeedOptions::default()).await.unwrap();
         let log: Arc<dyn Log> = Arc::new(MemoryLog::new(4));
         let (activity, _) = broadcast::channel(64);
+        let asked: Arc<Mutex<Vec<AppRequest>>> = Arc::default();
+        let app_answers = Arc::new(Mutex::new(Ok((200, String::new()))));
+        let (asking, answering) = (asked.clone(), app_answers.clone());
         let ports = Ports {
+            apps: AppPorts {
+                open_secret: Arc::new(|at| Ok(format!("value of {} {}", at.name, at.version))),
+                call: Arc::new(move |request| {
+                    asking.lock().unwrap().push(request);
+                    let answer = answering.lock().unwrap().clone();
+                    Box::pin(async move {
+                        answer.map(|(status, body): (u16, String)| AppAnswer { status, body: body.into_bytes() })
+                    })
+                }),
+                public_url: Some("https://hooks.example".to_owned()),
+            },
             store: store.clone(),
             log: log.clone(),
             catalog: CatalogView(catalog),
@@ -87,7 +107,7 @@ impl Server {
             stopping: Default::default(),
         };
         let app = fastn_server::api::router(ports, Router::new(), true);
-        Self { app, log, store, activity, _feed: feed, _directory: directory }
+        Self { app, log, store, activity, asked, app_answers, _feed: feed, _directory: directory }
     }
 
     pub(crate) async fn completing() -> Self {
@@ -153,6 +173,12 @@ pub(crate) fn operations() -> Vec<(String, String)> {
     all.collect()
 }
 
+/// Whether the ingest role serves an operation; its own tests hold those.
+pub(crate) fn is_edge(method: &str, path: &str) -> bool {
+    let sends = ["/v1/events", "/v1/app-events", "/v1/apps/{endpoint}/events"].contains(&path);
+    path.starts_with("/v1/webhooks") || (method == "POST" && sends)
+}
+
 /// What to send to an operation so that only the key decides.
 pub(crate) fn sample(path: &str) -> (String, Option<Value>) {
     let url = path
@@ -170,7 +196,10 @@ pub(crate) fn sample(path: &str) -> (String, Option<Value>) {
         "/v1/workflows/{id}/versions" => json!({"source": "code"}),
         "/v1/workflows/{id}/deployments/{environment}" => json!({"version": 1}),
         "/v1/workflows/{id}/run" => json!({"input": {}}),
+        "/v1/triggers" => json!({"source": {"type": "webhook"}, "routes": [{"workflow": "w"}]}),
+        "/v1/apps/{id}" => json!({"id": "x", "events": [{"id": "e"}]}),
         "/v1/triggers/{id}" => json!({"id": "x", "source": {"type": "webhook"}, "routes": [{"workflow": "w"}]}),
+        "/v1/schedules/{id}/backfill" => json!({"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}),
         "/v1/secrets/{name}" => json!({"name": "NAME", "value": "v"}),
         "/v1/env-configs/{environment}/{key}" => json!({"environment": "test", "key": "k", "value": 1}),
         "/v1/replays" | "/v1/replays/preview" => json!({"select": {"of": "dead_letters"}}),

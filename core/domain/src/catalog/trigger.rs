@@ -1,13 +1,18 @@
 //! A trigger checked once, with its paths parsed and its filters compiled.
 
-use fastn_contract::error::FieldError;
-use fastn_contract::resource::{Route, Trigger, TriggerSource, Verification};
+use std::sync::Arc;
 
+use fastn_contract::error::FieldError;
+use fastn_contract::resource::{Route, Trigger, TriggerSource};
+
+use super::verification;
 use crate::condition::Matcher;
 use crate::event::Header;
-use crate::ids::{CustomerId, EnvironmentId, TriggerId, WorkflowId};
+use crate::ids::{AppId, CustomerId, EVENT_ID_BYTES_MAX, EnvironmentId, TriggerId, WorkflowId};
 use crate::path::Path;
 use crate::retry::ATTEMPTS;
+use crate::schedule::Schedule;
+use crate::time::Timestamp;
 
 /// Most routes of one trigger.
 pub(crate) const ROUTES_MAX: usize = 64;
@@ -29,6 +34,12 @@ pub struct CompiledTrigger {
     pub sequence_key: Option<Path>,
     /// Its routes, in order.
     pub routes: Vec<CompiledRoute>,
+    /// When it fires by the clock, if it does.
+    pub ticks: Option<Arc<Schedule>>,
+    /// When its row was made.
+    pub created: Timestamp,
+    /// When its row was last changed.
+    pub changed: Timestamp,
 }
 
 /// A route with its filter compiled.
@@ -48,7 +59,7 @@ impl CompiledTrigger {
     /// Whether this trigger listens to events of this type that were sent through the API.
     pub fn listens_to(&self, kind: &str) -> bool {
         match &self.spec.source {
-            TriggerSource::Webhook { .. } => false,
+            TriggerSource::Webhook { .. } | TriggerSource::AppEvent { .. } | TriggerSource::Schedule(_) => false,
             TriggerSource::Event { types } => types.iter().any(|pattern| match pattern.strip_suffix('*') {
                 Some(prefix) => kind.starts_with(prefix),
                 None => pattern == kind,
@@ -80,6 +91,15 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
     let deduplication_key = path("deduplicationKey", &spec.deduplication_key);
     let sequence_key = path("sequenceKey", &spec.sequence_key);
     check_source(&spec.source, &mut complain);
+    let ticks = match &spec.source {
+        TriggerSource::Schedule(schedule) => Schedule::compile(schedule, &spec.id)
+            .map_err(|wrong| wrong.into_iter().for_each(|error| complain(&error.path, error.message)))
+            .ok(),
+        _ => None,
+    };
+    if matches!(spec.source, TriggerSource::AppEvent { .. }) && spec.customer.is_none() {
+        complain("customer", "an app-event trigger belongs to one customer; name it".to_owned());
+    }
     if spec.routes.is_empty() || spec.routes.len() > ROUTES_MAX {
         complain("routes", format!("a trigger has 1 to {ROUTES_MAX} routes"));
     }
@@ -88,7 +108,9 @@ pub fn compile_trigger(spec: Trigger) -> Result<CompiledTrigger, Vec<FieldError>
 
     match id {
         Some(id) if errors.is_empty() => {
-            Ok(CompiledTrigger { id, customer, spec, deduplication_key, sequence_key, routes })
+            let (created, changed) = (Timestamp(0), Timestamp(0));
+            let ticks = ticks.map(Arc::new);
+            Ok(CompiledTrigger { id, customer, spec, deduplication_key, sequence_key, routes, ticks, created, changed })
         }
         _ => Err(errors),
     }
@@ -101,12 +123,20 @@ fn check_source(source: &TriggerSource, complain: &mut impl FnMut(&str, String))
                 complain("source.types", format!("an event trigger names 1 to {TYPES_MAX} types"));
             }
         }
-        TriggerSource::Webhook { verification } => match verification {
-            Verification::Github { secret } | Verification::StandardWebhooks { secret } if secret.is_empty() => {
-                complain("source.verification.secret", "name the secret that holds the signing key".to_owned());
+        TriggerSource::Webhook { verification } => verification::check("source.verification", verification, complain),
+        TriggerSource::AppEvent { app, event, account_id } => {
+            if let Err(error) = AppId::new(app) {
+                complain("source.app", error.to_string());
             }
-            _ => {}
-        },
+            if event.is_empty() {
+                complain("source.event", "name one of the app's events".to_owned());
+            }
+            if account_id.as_ref().is_some_and(|id| id.is_empty() || id.len() > EVENT_ID_BYTES_MAX) {
+                complain("source.accountId", format!("must be 1 to {EVENT_ID_BYTES_MAX} bytes"));
+            }
+        }
+        // Checked as it is compiled.
+        TriggerSource::Schedule(_) => {}
     }
 }
 

@@ -22,11 +22,11 @@ pub(crate) const RECORD_OVERHEAD_BYTES: usize = 64 << 10;
 const SOCKET_TIMEOUT_MS: u32 = 10_000;
 /// How long a broker may wait for the other copies before it answers; less than the above.
 const REQUEST_TIMEOUT_MS: u32 = 8_000;
-/// Requests under way to one broker; each holds records of one partition. What queues meanwhile goes out together with the
-/// next, so fewer make larger batches. With 256 appenders of 1 KiB on 16 partitions and three brokers on the same two cores,
-/// 5 cost 76 µs of CPU a record, 2 and 1 cost 35 to 42 µs at the same or a better rate, and a wait of 1 to 5 ms instead
-/// (`linger.ms`) costs as little and is felt by the single append. 1 would let a broker's partitions wait for each other.
-const REQUESTS_IN_FLIGHT: u32 = 2;
+/// Requests under way to one broker, the most that an idempotent producer may have. Each holds records of one partition,
+/// of which one is under way at a time ([`crate::kafka::line`]), so partitions do not wait for each other.
+const REQUESTS_IN_FLIGHT: u32 = 5;
+/// From the first record of a batch to its request: time to hand over the others. Without it the first goes out alone.
+const LINGER_MS: &str = "0.5";
 /// Brokers that come back are met again within this.
 const RECONNECT_MS_MAX: u32 = 1_000;
 /// New leaders are heard of at the latest after this, also when the old one says nothing.
@@ -85,7 +85,7 @@ fn secure(config: &mut ClientConfig, options: &KafkaOptions) {
 
 /// A producer. Idempotent, so that a retry neither doubles nor reorders; without an end to its patience (`message.timeout.ms`
 /// 0), so that it never drops one record and sends the next: when we lose patience, the whole producer goes. Batches are
-/// what queued while the requests before were under way: there is no fixed wait.
+/// what gathered while the one before was under way ([`crate::kafka::line`]).
 pub(crate) fn producer(options: &KafkaOptions) -> ClientConfig {
     let mut config = base(options);
     config
@@ -95,7 +95,7 @@ pub(crate) fn producer(options: &KafkaOptions) -> ClientConfig {
         .set("message.timeout.ms", "0")
         .set("request.timeout.ms", REQUEST_TIMEOUT_MS.to_string())
         .set("max.in.flight.requests.per.connection", REQUESTS_IN_FLIGHT.to_string())
-        .set("linger.ms", "0")
+        .set("linger.ms", LINGER_MS)
         .set("retry.backoff.ms", "50")
         .set("retry.backoff.max.ms", "500")
         // We count what is queued ourselves, because an append of many records is taken whole or not at all.

@@ -21,9 +21,9 @@
 //! Everything that waits longer than the deadline is *unknown*, even if it may never have been sent: librdkafka does not
 //! tell us whether a queued record was on its way before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -38,11 +38,12 @@ use tokio::sync::oneshot;
 use crate::kafka::client::{self, Context};
 use crate::kafka::clocks::Clocks;
 use crate::kafka::failure;
+use crate::kafka::line::{Line, Queued};
 use crate::kafka::options::KafkaOptions;
 use crate::kafka::pending::Pending;
 use crate::kafka::slot::Slot;
 use crate::observe::{self, Meters};
-use crate::seam::{LogError, LogErrorKind, Outcome, Record, Topic};
+use crate::seam::{LogError, LogErrorKind, Outcome, Partition, Record, Topic};
 use crate::unheard::Answer;
 
 /// How often deadlines and the health of a producer are looked at.
@@ -76,6 +77,8 @@ struct Generation {
 /// What a generation owes.
 struct Ledger {
     waiting: Mutex<Waiting>,
+    /// By topic and partition.
+    lines: Mutex<HashMap<(Topic, Partition), Line>>,
     failed: Mutex<Option<String>>,
     queued_bytes: Arc<AtomicUsize>,
     meters: Arc<Meters>,
@@ -105,6 +108,10 @@ impl Ledger {
         (pending, answer)
     }
 
+    fn lines(&self) -> MutexGuard<'_, HashMap<(Topic, Partition), Line>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A record is durable.
     fn delivered(&self, pending: &Pending, offset: u64, stamped_ms: Option<i64>) {
         if !pending.delivered(offset) || self.waiting().appends.remove(&pending.id).is_none() {
@@ -124,6 +131,7 @@ impl Ledger {
 
     /// Tells all that wait that nobody knows. How many they were.
     fn give_up(&self, reason: &str) -> usize {
+        self.lines().clear();
         let waiting = std::mem::take(&mut self.waiting().appends);
         for pending in waiting.values() {
             self.queued_bytes.fetch_sub(pending.bytes, Ordering::AcqRel);
@@ -134,6 +142,18 @@ impl Ledger {
 }
 
 impl Generation {
+    /// Hands a batch of one partition to librdkafka.
+    fn launch(&self, batch: Vec<Queued>) {
+        for Queued { records, pending } in batch {
+            for record in &records {
+                if let Err(error) = send(&self.producer, &pending.slot, record, &pending) {
+                    // Records before it may be on their way.
+                    return self.ledger.fail(error.to_string());
+                }
+            }
+        }
+    }
+
     /// Why this producer must not be used any more, if so.
     fn ailing(&self, patience: Duration) -> Option<String> {
         if let Some(reason) = self.ledger.failed.lock().unwrap_or_else(PoisonError::into_inner).clone() {
@@ -174,7 +194,7 @@ impl Lane {
     pub(crate) fn append(
         self: &Arc<Self>,
         slot: &Arc<Slot>,
-        records: &[Record],
+        records: Vec<Record>,
     ) -> Result<oneshot::Receiver<Answer>, LogError> {
         let refuse =
             |kind, message: &str| Err(failure::error(kind, Outcome::NotDone, "append to", slot.context(), message));
@@ -193,13 +213,9 @@ impl Lane {
         }
         let generation = self.generation(&mut state)?;
         let (pending, answer) = generation.ledger.add(slot, records.len(), bytes);
-        for record in records {
-            if let Err(error) = send(&generation.producer, slot, record, &pending) {
-                // Records before it may be on their way.
-                generation.ledger.fail(error.to_string());
-                break;
-            }
-        }
+        let place = (slot.topic, slot.partition);
+        let batch = generation.ledger.lines().entry(place).or_default().push(Queued { records, pending });
+        generation.launch(batch);
         Ok(answer)
     }
 
@@ -213,15 +229,19 @@ impl Lane {
         };
         let ledger = Arc::new(Ledger {
             waiting: Mutex::default(),
+            lines: Mutex::default(),
             failed: Mutex::default(),
             queued_bytes: Arc::clone(&self.queued_bytes),
             meters: Arc::clone(&self.meters),
             clocks: Clocks::default(),
         });
-        let deliveries = Deliveries { ledger: Arc::clone(&ledger), context: Context::default() };
+        let home = Arc::new(OnceLock::new());
+        let deliveries =
+            Deliveries { ledger: Arc::clone(&ledger), home: Arc::clone(&home), context: Context::default() };
         let producer = BaseProducer::from_config_and_context(&client::producer(&self.options), deliveries)
             .map_err(|error| unusable(error.to_string()))?;
         let generation = Arc::new(Generation { producer, ledger, closing: AtomicBool::new(false) });
+        let _the_first = home.set(Arc::downgrade(&generation));
         let (lane, watched) = (Arc::clone(self), Arc::clone(&generation));
         let thread = std::thread::Builder::new().name(format!("log-{}", self.name));
         let thread = thread.spawn(move || lane.watch(&watched)).map_err(|error| unusable(error.to_string()))?;
@@ -301,6 +321,8 @@ fn send(
 /// Where a producer's acknowledgements arrive, on the thread of its generation.
 struct Deliveries {
     ledger: Arc<Ledger>,
+    /// Whose they are.
+    home: Arc<OnceLock<Weak<Generation>>>,
     context: Context,
 }
 
@@ -323,6 +345,12 @@ impl ProducerContext for Deliveries {
                 // An offset of -1 would be an acknowledgement without a place: there is none with acks=all.
                 let offset = u64::try_from(message.offset()).unwrap_or_default();
                 self.ledger.delivered(&pending, offset, message.timestamp().to_millis());
+                let place = (pending.slot.topic, pending.slot.partition);
+                let next = self.ledger.lines().get_mut(&place).map(Line::landed).unwrap_or_default();
+                let home = self.home.get().and_then(Weak::upgrade);
+                if let (false, Some(home)) = (next.is_empty(), home) {
+                    home.launch(next);
+                }
             }
             Err((error, _)) => self.ledger.fail(error.to_string()),
         }

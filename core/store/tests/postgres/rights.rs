@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 use crate::server::Database;
 
 /// Tables that hold nothing of a customer.
-const NOBODYS: [&str; 3] = ["_sqlx_migrations", "feed", "projected"];
+const NOBODYS: [&str; 4] = ["_sqlx_migrations", "feed", "marks", "projected"];
 
 async fn filled() -> Database {
     let database = Database::new().await;

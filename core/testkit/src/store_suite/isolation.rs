@@ -7,15 +7,15 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView};
+use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView, Origin};
 use fastn_contract::page::Page;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
-use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId};
+use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 use fastn_store::{
     ErasedActivity, ErasedConfiguration, EventFilter, EventSource, EventState, ExecutionFilter, Expect, PageRequest,
-    Position, ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, Store, StoreResult,
+    Position, ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreResult,
 };
 
 use super::rows::{batch, end, event, execution, scope};
@@ -39,6 +39,11 @@ enum Method {
     DeadLetter,
     Remember,
     Recall,
+    KnownEvents,
+    ScheduleRuns,
+    FailingSchedules,
+    Mark,
+    RaiseMark,
     Position,
     Project,
     Prune,
@@ -72,7 +77,12 @@ impl Method {
             Self::DeadLetters => Self::DeadLetter,
             Self::DeadLetter => Self::Remember,
             Self::Remember => Self::Recall,
-            Self::Recall => Self::Position,
+            Self::Recall => Self::KnownEvents,
+            Self::KnownEvents => Self::ScheduleRuns,
+            Self::ScheduleRuns => Self::FailingSchedules,
+            Self::FailingSchedules => Self::Mark,
+            Self::Mark => Self::RaiseMark,
+            Self::RaiseMark => Self::Position,
             Self::Position => Self::Project,
             Self::Project => Self::Prune,
             Self::Prune => Self::PruneAccount,
@@ -135,7 +145,10 @@ async fn seed(store: &dyn Store, own: &Scope) {
     rows.events = vec![event(own, 1)];
     let mut failed = execution(own, 1);
     failed.state = end(ExecutionStatus::Failed, 1);
-    rows.executions = vec![failed];
+    let mut scheduled = execution(own, 9);
+    scheduled.state = end(ExecutionStatus::Failed, 9);
+    (scheduled.origin, scheduled.trigger) = (Origin::Schedule, Some(trigger_id()));
+    rows.executions = vec![failed, scheduled];
     store.project(rows).await.expect("projects");
     store.remember(&Reach::Customer(own.clone()), "k", answer("own")).await.expect("remembers");
 }
@@ -148,6 +161,10 @@ const ID: ExecutionId = ExecutionId(1);
 
 fn event_id() -> EventId {
     EventId::new("evt_1").expect("plain")
+}
+
+fn trigger_id() -> TriggerId {
+    TriggerId::new("t").expect("plain")
 }
 
 /// What the owner sees, by method, as text.
@@ -170,6 +187,15 @@ async fn seen_by_owner(store: &dyn Store, own: &Scope) -> Vec<String> {
         some(shown(&store.dead_letters(&reach, None, None, &page).await.expect("reads"))),
         some(shown(&store.dead_letter(&reach, ID).await.expect("reads"))),
         some(shown(&store.recall(&reach, "k").await.expect("reads"))),
+        store.known_events(&reach, &[event_id()]).await.expect("reads").iter().map(|known| shown(known)).collect(),
+        shown(&store.schedule_runs(&reach, &trigger_id(), Timestamp(0), "").await.expect("reads").last),
+        store
+            .failing_schedules(&own.account, Timestamp(0), 9)
+            .await
+            .expect("reads")
+            .iter()
+            .map(|id| shown(id))
+            .collect(),
     ]
 }
 
@@ -188,6 +214,14 @@ async fn reads_nothing(store: &dyn Store, stranger: &Reach) {
     assert_eq!(store.event_states(stranger, &[event_id()]).await.expect("reads"), []);
     assert!(store.dead_letters(stranger, None, None, &page).await.expect("reads").items.is_empty());
     assert_eq!(store.dead_letter(stranger, ID).await.expect("reads"), None);
+    assert_eq!(store.known_events(stranger, &[event_id()]).await.expect("reads"), []);
+    assert_eq!(
+        store.schedule_runs(stranger, &trigger_id(), Timestamp(0), "").await.expect("reads"),
+        Default::default()
+    );
+    // Schedules are counted for the account as a whole.
+    let failing = store.failing_schedules(stranger.account(), Timestamp(0), 9).await.expect("reads");
+    assert_eq!(failing.is_empty(), stranger.account().as_str() != "a");
     assert!(store.recall(stranger, "k").await.expect("reads").is_none_or(|found| found.body != "own"));
 }
 
@@ -225,6 +259,8 @@ async fn writes_nothing(store: &dyn Store, stranger: &Reach, own: &Scope) {
 /// The methods that serve no customer show and change everybody's rows alike.
 async fn serves_the_node(store: &dyn Store, own: &Scope, before: &[String]) {
     assert!(!store.changes(0, 100).await.expect("reads").is_empty());
+    store.raise_mark("m", Timestamp(1)).await.expect("writes");
+    assert_eq!(store.mark("m").await.expect("reads"), Some(Timestamp(1)));
     let position = store.position(0).await.expect("reads");
     assert_eq!(position.next, 1);
     let mut rows = batch(1, 2);
@@ -310,6 +346,32 @@ impl Store for Witness {
     }
     async fn recall(&self, reach: &Reach, key: &str) -> StoreResult<Option<RememberedAnswer>> {
         self.saw(Method::Recall).recall(reach, key).await
+    }
+    async fn known_events(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<(CustomerId, EventId)>> {
+        self.saw(Method::KnownEvents).known_events(reach, ids).await
+    }
+    async fn schedule_runs(
+        &self,
+        reach: &Reach,
+        trigger: &TriggerId,
+        after: Timestamp,
+        after_event: &str,
+    ) -> StoreResult<ScheduleRuns> {
+        self.saw(Method::ScheduleRuns).schedule_runs(reach, trigger, after, after_event).await
+    }
+    async fn failing_schedules(
+        &self,
+        account: &AccountId,
+        since: Timestamp,
+        limit: u32,
+    ) -> StoreResult<Vec<TriggerId>> {
+        self.saw(Method::FailingSchedules).failing_schedules(account, since, limit).await
+    }
+    async fn mark(&self, name: &str) -> StoreResult<Option<Timestamp>> {
+        self.saw(Method::Mark).mark(name).await
+    }
+    async fn raise_mark(&self, name: &str, at: Timestamp) -> StoreResult<()> {
+        self.saw(Method::RaiseMark).raise_mark(name, at).await
     }
     async fn position(&self, partition: u32) -> StoreResult<Position> {
         self.saw(Method::Position).position(partition).await

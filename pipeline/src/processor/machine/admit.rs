@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fastn_contract::activity::{EventStatus, Origin};
 use fastn_contract::resource::{ExecutionMode, Switch};
-use fastn_domain::catalog::{AccountCatalog, CompiledRoute, CompiledTrigger};
+use fastn_domain::catalog::{AccountCatalog, CompiledRoute, CompiledTrigger, app_of_source};
 use fastn_domain::condition::Subject;
 use fastn_domain::event::{COMMAND_TYPE, EventRecord};
 use fastn_domain::ids::{EnvironmentId, ExecutionId, WorkflowId};
@@ -78,8 +78,9 @@ impl Machine {
             if logged.offset < self.events_next {
                 continue;
             }
-            // It ends what the events before it began, so these must have begun.
-            if logged.event.as_deref().is_some_and(EventRecord::is_erasure) && !batch.is_empty() {
+            // An erasure ends what the events before it began, so these must have begun.
+            let waits = |event: &Arc<EventRecord>| event.is_erasure() || self.overlap_waits_for(event, &begun);
+            if !batch.is_empty() && logged.event.as_ref().is_some_and(waits) {
                 self.commit_admitted(std::mem::take(&mut batch), std::mem::take(&mut begun));
             }
             self.events_next = logged.offset + 1;
@@ -157,6 +158,7 @@ impl Machine {
         if may_run {
             self.queue.push(&execution.scope, super::queue::Lane::of(execution.triggered_by), id);
         }
+        self.overlap_begins(&execution);
         self.executions.insert(id, Box::new(execution));
     }
 
@@ -177,6 +179,7 @@ impl Machine {
             return Verdict::duplicate("an event with this source and id was admitted before");
         }
         let mut verdict = self.route(event);
+        self.overlap_settles(event, &mut verdict);
         verdict.dedup.push(own_hash);
         let data = LazyData::new(event);
         if self.wake_waiters(event, &data) > 0 && verdict.status != EventStatus::Delivered {
@@ -205,14 +208,11 @@ impl Machine {
                 }
             }
             None => {
-                let mut listening: Vec<&Arc<CompiledTrigger>> = account
-                    .triggers
-                    .values()
-                    .filter(|trigger| trigger.listens_to(&event.kind))
-                    .filter(|trigger| {
-                        trigger.customer.as_ref().is_none_or(|customer| *customer == event.scope.customer)
-                    })
-                    .collect();
+                let mut listening: Vec<&Arc<CompiledTrigger>> = match app_of_source(&event.source) {
+                    Some(app) => account.app_triggers(&app, event.subject.as_deref(), &event.kind),
+                    None => account.triggers.values().filter(|trigger| trigger.listens_to(&event.kind)).collect(),
+                };
+                listening.retain(|trigger| trigger.serves(&event.scope.customer));
                 listening.sort_by(|a, b| a.id.cmp(&b.id));
                 for trigger in listening {
                     self.try_trigger(&account, trigger, event, &data, &mut found);

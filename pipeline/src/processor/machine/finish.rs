@@ -67,6 +67,7 @@ impl Machine {
             self.out.push(Output::Abort { execution: id });
         }
         self.unwatch(id, &execution.scope);
+        self.overlap_ends(&execution);
         let scope = Arc::clone(&execution.scope);
         self.state.drop_space(&scope, &format!("execution/{id}"));
 

@@ -43,6 +43,7 @@ impl Recovery {
             parked: 0,
             interned: Default::default(),
             sequences: Default::default(),
+            overlaps: Default::default(),
             timers: Default::default(),
             waiters: waits::Waiters::default(),
             dedup: Default::default(),
@@ -209,6 +210,7 @@ impl Machine {
 
     /// Puts a recovered execution where it waits: for its turn, its time, or something outside.
     fn place(&mut self, id: ExecutionId) {
+        self.overlap_recalls(id);
         let Some(execution) = self.executions.get(&id) else { return };
         let scope = Arc::clone(&execution.scope);
         let waits: Vec<_> = execution.waits().cloned().collect();

@@ -1,0 +1,264 @@
+//! The task of a node: waits until something is due, fires it, and remembers how far it has come.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use fastn_domain::catalog::Catalog;
+use fastn_domain::{Clock, Residency, Timestamp};
+use fastn_log::Log;
+use fastn_store::{Store, StoreResult};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clockwork::Clockwork;
+use crate::firing::Firing;
+use crate::observe;
+use crate::timetable::Timetable;
+
+/// The name of the mark in the store: every fire due by then was made.
+pub const MARK: &str = "scheduler";
+/// The mark before any fire was made.
+const NOTHING_YET: i64 = i64::MIN;
+
+/// What may be turned.
+#[derive(Clone, Debug)]
+pub struct SchedulerConfig {
+    /// Longest sleep: the system's clock may be set, and then the next fire is nearer than it was.
+    pub look_every: Duration,
+    /// Changes of configuration are taken together at most so often.
+    pub follow_every: Duration,
+    /// Triggers whose fires are taken at once.
+    pub fires_of_one_take_max: usize,
+    /// Events whose appends are not answered, beyond which no more are made.
+    pub records_under_way_max: usize,
+    /// Longest wait between two attempts at an append.
+    pub retry_wait_max: Duration,
+}
+
+impl Default for SchedulerConfig {
+    fn default() -> Self {
+        Self {
+            look_every: Duration::from_secs(1),
+            follow_every: Duration::from_millis(200),
+            fires_of_one_take_max: 2_000,
+            records_under_way_max: 20_000,
+            retry_wait_max: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Fires what is due, one turn at a time. [`Scheduler`] turns it by the clock; tests turn it by hand.
+pub struct Turner {
+    store: Arc<dyn Store>,
+    catalog: watch::Receiver<Arc<Catalog>>,
+    clock: Arc<dyn Clock>,
+    config: SchedulerConfig,
+    timetable: Timetable,
+    firing: Firing,
+    followed: Option<u64>,
+    caught_up: bool,
+    through: Arc<AtomicI64>,
+}
+
+impl Turner {
+    /// Plans from now on.
+    pub fn new(
+        log: Arc<dyn Log>,
+        store: Arc<dyn Store>,
+        catalog: watch::Receiver<Arc<Catalog>>,
+        clock: Arc<dyn Clock>,
+        residency: Arc<Residency>,
+        config: SchedulerConfig,
+    ) -> Self {
+        Self {
+            store,
+            catalog,
+            timetable: Timetable::new(clock.now()),
+            clock,
+            config,
+            firing: Firing::new(log, residency),
+            followed: None,
+            caught_up: false,
+            through: Arc::new(AtomicI64::new(NOTHING_YET)),
+        }
+    }
+
+    /// Fires all that is due now, and what the configuration that came since adds. False if some of it did not reach the
+    /// log: then nothing more is taken until it has.
+    pub async fn turn(&mut self) -> bool {
+        if !self.firing.retry().await {
+            return false;
+        }
+        // Before the configuration is followed: what is due was planned by the one before.
+        if !self.fire_due().await {
+            return false;
+        }
+        let newest = self.catalog.borrow_and_update().clone();
+        if self.followed != Some(newest.revision) {
+            self.timetable.follow(&newest);
+            self.followed = Some(newest.revision);
+            observe::planned(self.timetable.len());
+            if !self.fire_due().await {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn fire_due(&mut self) -> bool {
+        let catalog = self.catalog.borrow().clone();
+        let mut taken = Vec::new();
+        let now = self.clock.now();
+        loop {
+            let due = self.timetable.take_due(now, self.config.fires_of_one_take_max);
+            if due.is_empty() {
+                break;
+            }
+            let made = self.firing.fire(&catalog, &due);
+            observe::fired(made, due.iter().map(|due| now.since(due.fire.due)));
+            taken.push(due);
+            if self.firing.records_under_way() > self.config.records_under_way_max {
+                self.firing.settle(self.config.records_under_way_max / 2).await;
+            }
+        }
+        // While they are written.
+        taken.iter().for_each(|due| self.timetable.renew(due));
+        self.firing.settle(0).await;
+        let all = self.firing.retry().await;
+        if all && self.caught_up {
+            self.through.fetch_max(now.0, Ordering::AcqRel);
+        }
+        all
+    }
+
+    /// Makes up for what was missed before this node planned, as soon as the store says how far the others came.
+    ///
+    /// # Errors
+    /// When the store is away: what is due now fires all the same.
+    pub async fn catch_up(&mut self) -> StoreResult<()> {
+        if self.caught_up {
+            return Ok(());
+        }
+        // Lost, or never written: nothing is known to be missed.
+        if let Some(mark) = self.store.mark(MARK).await? {
+            let missed = self.timetable.missed(mark);
+            let catalog = self.catalog.borrow().clone();
+            for some in missed.chunks(self.config.fires_of_one_take_max) {
+                self.firing.fire(&catalog, some);
+                self.firing.settle(self.config.records_under_way_max / 2).await;
+            }
+            observe::caught_up(mark, missed.len());
+        }
+        self.caught_up = true;
+        self.firing.settle(0).await;
+        if self.firing.retry().await {
+            self.through.fetch_max(self.timetable.since().0, Ordering::AcqRel);
+        }
+        Ok(())
+    }
+
+    /// When it wants its next turn.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.timetable.next_due()
+    }
+
+    /// Up to when every fire was made, as far as this node knows.
+    pub fn through(&self) -> Option<Timestamp> {
+        known(&self.through)
+    }
+
+    fn wait(&self) -> Duration {
+        let now = self.clock.now();
+        let next = self.timetable.next_due().map_or(self.config.look_every, |due| due.since(now));
+        next.min(self.config.look_every)
+    }
+}
+
+fn known(through: &AtomicI64) -> Option<Timestamp> {
+    Some(Timestamp(through.load(Ordering::Acquire))).filter(|through| through.0 != NOTHING_YET)
+}
+
+/// Writes how far `through` has come.
+pub(crate) async fn keep_mark(store: &dyn Store, through: &AtomicI64) {
+    if let Some(through) = known(through)
+        && let Err(error) = store.raise_mark(MARK, through).await
+    {
+        observe::mark_not_kept(&error);
+    }
+}
+
+/// A node's scheduler. It ends when this is dropped.
+pub struct Scheduler {
+    task: JoinHandle<()>,
+    through: Arc<AtomicI64>,
+    store: Arc<dyn Store>,
+    _clockwork: Clockwork,
+}
+
+impl Scheduler {
+    /// Begins to fire.
+    pub async fn start(
+        log: Arc<dyn Log>,
+        store: Arc<dyn Store>,
+        catalog: watch::Receiver<Arc<Catalog>>,
+        clock: Arc<dyn Clock>,
+        residency: Arc<Residency>,
+        config: SchedulerConfig,
+    ) -> Result<Self, tokio_cron_scheduler::JobSchedulerError> {
+        let turner = Turner::new(log, store.clone(), catalog.clone(), clock.clone(), residency, config);
+        let through = turner.through.clone();
+        let clockwork = Clockwork::start(store.clone(), catalog, clock, through.clone()).await?;
+        Ok(Self { task: tokio::spawn(run(turner)), through, store, _clockwork: clockwork })
+    }
+
+    /// Ends it and writes how far it has come.
+    pub async fn stop(self) {
+        self.task.abort();
+        keep_mark(self.store.as_ref(), &self.through).await;
+    }
+}
+
+impl Drop for Scheduler {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(mut turner: Turner) {
+    let mut wait = Duration::from_millis(50);
+    let mut store_away = false;
+    loop {
+        let mut all = turner.turn().await;
+        if !turner.caught_up && turner.followed.is_some() {
+            let caught_up = turner.catch_up().await;
+            if let Err(error) = &caught_up
+                && !store_away
+            {
+                observe::not_caught_up(error);
+            }
+            store_away = caught_up.is_err();
+            all &= turner.firing.retry().await;
+        }
+        if !all {
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(turner.config.retry_wait_max);
+            continue;
+        }
+        wait = Duration::from_millis(50);
+        let pause = turner.wait();
+        let mut changes = turner.catalog.clone();
+        let follow_every = turner.config.follow_every;
+        // A change wakes it, but not at once: others may come with it.
+        let changed = async {
+            match changes.changed().await {
+                Ok(()) => tokio::time::sleep(follow_every).await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = changed => {}
+        }
+    }
+}

@@ -331,9 +331,7 @@ impl Worker {
     }
 
     async fn gather(&mut self) -> LogResult<Gathered> {
-        let mut fold = Fold::default();
-        fold.erases = self.erases;
-        let mut gathered = Gathered { fold, records: 0, more: false };
+        let mut gathered = Gathered { fold: Fold::new(self.erases), records: 0, more: false };
         let mut bytes = 0;
         let count = self.sources.len();
         self.first = if count == 0 { 0 } else { (self.first + 1) % count };

@@ -50,11 +50,16 @@ pub(crate) struct Fold {
     index: HashMap<ExecutionId, usize>,
     /// Whether customers that were erased are erased again: while everything is made anew. Otherwise the erasure itself
     /// deletes their rows, and counts them.
-    pub(crate) erases: bool,
+    erases: bool,
     erased: Vec<Scope>,
 }
 
 impl Fold {
+    /// Without anything yet.
+    pub(crate) fn new(erases: bool) -> Self {
+        Self { erases, ..Self::default() }
+    }
+
     /// How many rows it would write.
     pub(crate) fn rows(&self) -> usize {
         self.events.len() + self.entries.len()

@@ -74,9 +74,17 @@ pub(crate) async fn prepare(admin: &Arc<Admin>, options: &Arc<KafkaOptions>) -> 
     if !missing.is_empty() {
         create(admin, options, &missing).await?;
     }
-    inspect(admin, options)
-        .await
-        .map_err(|error| failure::not_done("look at the topics on", options.brokers.clone(), &error))
+    let looked = |error| failure::not_done("look at the topics on", options.brokers.clone(), &error);
+    let began = Instant::now();
+    // Each of them was seen or made, but the broker that answers now may not have heard of it yet.
+    let found = loop {
+        let found = present(admin, options).await.map_err(looked)?;
+        if found.iter().all(|(_, topic)| topic.is_some()) || began.elapsed() > SETTLE_MAX {
+            break found;
+        }
+        tokio::time::sleep(SETTLE_LOOK).await;
+    };
+    judge(admin, options, found).await.map_err(looked)
 }
 
 async fn create(admin: &Arc<Admin>, options: &Arc<KafkaOptions>, topics: &[Topic]) -> Result<(), LogError> {
@@ -179,10 +187,18 @@ fn parts(topic: &MetadataTopic) -> Option<Vec<Part>> {
 
 /// What is wrong with the topics.
 pub(crate) async fn inspect(admin: &Arc<Admin>, options: &Arc<KafkaOptions>) -> Result<Vec<Finding>, KafkaError> {
+    judge(admin, options, present(admin, options).await?).await
+}
+
+async fn judge(
+    admin: &Arc<Admin>,
+    options: &Arc<KafkaOptions>,
+    found: Vec<(Topic, Option<Vec<Part>>)>,
+) -> Result<Vec<Finding>, KafkaError> {
     let mut findings = Vec::new();
     let names = Topic::ALL.map(|topic| options.topic(topic));
     let mut replicas = HashMap::new();
-    for (topic, parts) in present(admin, options).await? {
+    for (topic, parts) in found {
         let name = options.topic(topic);
         match parts {
             None => findings.push(Finding::error(name, "there is no such topic; `fastn serve` makes it at its start")),

@@ -201,8 +201,9 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
     } else {
         operation["security"] = json!([]);
     }
-    let names_in_headers = ["/v1/app-events", "/v1/events", "/v1/usage/current"].contains(&path);
-    if names_in_headers || path.contains('{') || path.ends_with("/replay") {
+    // What it is about is named in a header or in the body.
+    let elsewhere = ["/v1/app-events", "/v1/events", "/v1/usage/current", "/v1/quota-settings"].contains(&path);
+    if elsewhere || path.contains('{') || path.ends_with("/replay") {
         codes.push(ErrorCode::NotFound);
     }
     if protected && writes {

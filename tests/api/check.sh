@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 data=$(mktemp -d)
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 url=http://127.0.0.1:$port
-target/debug/fastn serve --data "$data" --listen "127.0.0.1:$port" --log-level error > "$data/out" 2>&1 &
+"${CARGO_TARGET_DIR:-target}/debug/fastn" serve --data "$data" --listen "127.0.0.1:$port" --log-level error > "$data/out" 2>&1 &
 server=$!
 trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$data"' EXIT
 for _ in $(seq 600); do

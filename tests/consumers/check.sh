@@ -6,11 +6,12 @@
 # schema ids alone and once under both kinds. Then what a real node writes with all of them: it runs a workflow that makes
 # one call, and both consumers must tell of the execution's start, its call and its end.
 #
-# The build's binary is used; `cargo build --bin fastn` makes it.
+# What `cargo build --workspace --all-targets` made is used.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root=$PWD
 cache=$root/target/consumers
+built=${CARGO_TARGET_DIR:-$root/target}/debug
 python=$cache/venv/bin/python
 mkdir -p "$cache"
 
@@ -44,7 +45,7 @@ for line in sorted((json.loads(line) for line in sys.stdin), key=lambda line: [l
 
 # known PREFIX [REGISTRY]: writes the sample and holds what every consumer prints against it
 known() {
-    cargo run --quiet -p fastn-log --example topics_sample -- "$kafka" "$@"
+    "$built/examples/topics_sample" "$kafka" "$@"
     local program
     for program in python node; do
         diff -u tests/consumers/sample.expected <(consume "$program" "$@") || fail "$program does not read the sample ($*)"
@@ -91,7 +92,7 @@ start_node() {
 
 # real PREFIX: a workflow run by a node, as the consumers tell it
 real() {
-    fastn=$root/target/debug/fastn port=$(free_port)
+    fastn=$built/fastn port=$(free_port)
     local called execution program told key
     called=$(free_port)
     mkdir -p "$work/project/workflows" "$work/sink"

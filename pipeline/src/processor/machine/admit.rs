@@ -193,9 +193,10 @@ impl Machine {
             execution.phase = Phase::Behind;
             self.executions.insert(id, Box::new(execution));
             self.flow_begins(id, &flow);
-            return if may_run {
-                self.advance(id)
-            };
+            if may_run {
+                self.advance(id);
+            }
+            return;
         }
         execution.phase = if may_run { Phase::Queued } else { Phase::Behind };
         if may_run {

@@ -169,6 +169,17 @@ pub struct Secret {
     pub captured: bool,
 }
 
+/// What is needed to open the newest version of a secret.
+#[derive(Clone, Copy, Debug)]
+pub struct NewestSecret<'c, 's> {
+    /// The customer that it belongs to; absent for the account's own.
+    pub owner: Option<&'c CustomerId>,
+    /// The version.
+    pub version: u32,
+    /// Its sealed value.
+    pub sealed: &'s SealedSecret,
+}
+
 /// A value encrypted with the customer's or account's data key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -238,9 +249,18 @@ impl AccountCatalog {
         let own = self.secrets.get(&(Some(customer.clone()), name.to_owned()));
         own.or_else(|| self.secrets.get(&(None, name.to_owned())))
     }
-}
 
-impl AccountCatalog {
+    /// The newest version of the secret that `customer`, or the account itself, sees under `name`: its own before the
+    /// account's.
+    pub fn newest_secret<'c>(&self, customer: Option<&'c CustomerId>, name: &str) -> Option<NewestSecret<'c, '_>> {
+        let of = |owner: Option<&'c CustomerId>| {
+            let secret = self.secrets.get(&(owner.cloned(), name.to_owned()))?;
+            let (version, sealed) = secret.versions.last_key_value()?;
+            Some(NewestSecret { owner, version: *version, sealed })
+        };
+        customer.and_then(|customer| of(Some(customer))).or_else(|| of(None))
+    }
+
     /// The triggers of an app that are on and listen to events of this type, in the order of their ids: those of one
     /// account at the app, or of all where the app does not say whose its events are.
     pub fn app_triggers(&self, app: &AppId, account: Option<&str>, kind: &str) -> Vec<&Arc<CompiledTrigger>> {

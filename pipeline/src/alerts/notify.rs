@@ -66,20 +66,12 @@ impl Notifier {
         tokio::time::timeout(ATTEMPT_MAX, attempt).await.map_err(late)?
     }
 
-    /// The newest value of a secret: the customer's own before the account's.
+    /// The newest value of a secret.
     fn secret(&self, account: &AccountId, customer: Option<&CustomerId>, name: &str) -> Result<SecretText, String> {
         let catalog = self.catalog.borrow().clone();
-        let found = catalog.account(account).and_then(|account| {
-            let own = customer.and_then(|customer| {
-                let key = (Some(customer.clone()), name.to_owned());
-                Some((Some(customer), account.secrets.get(&key)?))
-            });
-            own.or_else(|| Some((None, account.secrets.get(&(None, name.to_owned()))?)))
-        });
-        let (owner, secret) = found.ok_or_else(|| format!("there is no secret {name}; write it"))?;
-        let (version, sealed) =
-            secret.versions.last_key_value().ok_or_else(|| format!("the secret {name} has no version"))?;
-        let opened = self.vault.open(account, owner, name, *version, sealed);
+        let newest = catalog.account(account).and_then(|account| account.newest_secret(customer, name));
+        let newest = newest.ok_or_else(|| format!("there is no secret {name}; write it"))?;
+        let opened = self.vault.open(account, newest.owner, name, newest.version, newest.sealed);
         opened.map_err(|_| format!("the secret {name} can't be opened; was the master key changed?"))
     }
 

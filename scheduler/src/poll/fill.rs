@@ -2,11 +2,10 @@
 
 use fastn_contract::poll::PollRequest;
 use fastn_domain::catalog::AccountCatalog;
-use fastn_domain::template::fill;
+use fastn_domain::template::{fill, fill_request};
 use fastn_domain::{Scope, TriggerId};
 use fastn_store::Vault;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::Value;
 
 use super::FetchRequest;
 
@@ -30,25 +29,8 @@ impl Places<'_> {
             Some(link) => link.to_owned(),
             None => self.url(&template.url)?,
         };
-        let mut headers = Vec::with_capacity(template.headers.len() + 1);
-        for (name, value) in &template.headers {
-            headers.push((name.clone(), self.text(value)?));
-        }
-        let body = match &template.body {
-            None => None,
-            Some(Value::String(text)) => Some(self.text(text)?),
-            Some(json) => {
-                if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
-                    headers.push(("content-type".to_owned(), "application/json".to_owned()));
-                }
-                Some(self.json(json)?.to_string())
-            }
-        };
+        let (headers, body) = fill_request(&template.headers, template.body.as_ref(), &|name| self.value(name))?;
         Ok(FetchRequest { method: template.method.clone(), url, headers, body })
-    }
-
-    fn text(&self, template: &str) -> Result<String, String> {
-        fill(template, |name| self.value(name))
     }
 
     /// A parameter that is filled with nothing is left out: the first page has no place to go on from.
@@ -69,18 +51,6 @@ impl Places<'_> {
         Ok(filled)
     }
 
-    fn json(&self, value: &Value) -> Result<Value, String> {
-        Ok(match value {
-            Value::String(text) => Value::String(self.text(text)?),
-            Value::Array(items) => Value::Array(items.iter().map(|item| self.json(item)).collect::<Result<_, _>>()?),
-            Value::Object(fields) => {
-                let field = |(name, value): (&String, &Value)| Ok((name.clone(), self.json(value)?));
-                Value::Object(fields.iter().map(field).collect::<Result<_, String>>()?)
-            }
-            other => other.clone(),
-        })
-    }
-
     fn value(&self, name: &str) -> Result<String, String> {
         match name {
             "page" => Ok(self.page.to_owned()),
@@ -94,15 +64,10 @@ impl Places<'_> {
         }
     }
 
-    /// The customer's own secret before the account's.
     fn secret(&self, name: &str) -> Result<String, String> {
-        let (account, own) = (&self.scope.account, &self.scope.customer);
-        let found = [Some(own), None].into_iter().find_map(|customer| {
-            let secret = self.account.secrets.get(&(customer.cloned(), name.to_owned()))?;
-            Some((customer, secret.versions.last_key_value()?))
-        });
-        let (customer, (version, sealed)) = found.ok_or_else(|| format!("there is no secret {name}"))?;
-        let opened = self.vault.open(account, customer, name, *version, sealed);
+        let newest = self.account.newest_secret(Some(&self.scope.customer), name);
+        let newest = newest.ok_or_else(|| format!("there is no secret {name}"))?;
+        let opened = self.vault.open(&self.scope.account, newest.owner, name, newest.version, newest.sealed);
         opened.map(|text| text.expose().to_owned()).map_err(|_| format!("the secret {name} cannot be opened"))
     }
 }

@@ -276,39 +276,12 @@ impl<'a> Filler<'a> {
             let value = self.value(name)?;
             Ok(utf8_percent_encode(&value, ESCAPED).to_string())
         })?;
-        let mut headers = Vec::with_capacity(template.headers.len() + 2);
-        for (name, value) in &template.headers {
-            headers.push((name.clone(), template::fill(value, |name| self.value(name))?));
-        }
-        let has = |headers: &[(String, String)], wanted: &str| {
-            headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted))
-        };
-        let body = match &template.body {
-            None => None,
-            Some(Value::String(text)) => Some(template::fill(text, |name| self.value(name))?),
-            Some(json) => {
-                if !has(&headers, "content-type") {
-                    headers.push(("content-type".to_owned(), "application/json".to_owned()));
-                }
-                Some(self.filled(json)?.to_string())
-            }
-        };
-        if !has(&headers, "idempotency-key") {
+        let place = |name: &str| self.value(name);
+        let (mut headers, body) = template::fill_request(&template.headers, template.body.as_ref(), &place)?;
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("idempotency-key")) {
             headers.push(("idempotency-key".to_owned(), key.to_owned()));
         }
         Ok(AppRequest { method: template.method.clone(), url, headers, body })
-    }
-
-    fn filled(&self, value: &Value) -> Result<Value, String> {
-        Ok(match value {
-            Value::String(text) => Value::String(template::fill(text, |name| self.value(name))?),
-            Value::Array(items) => Value::Array(items.iter().map(|item| self.filled(item)).collect::<Result<_, _>>()?),
-            Value::Object(fields) => {
-                let field = |(name, value): (&String, &Value)| Ok((name.clone(), self.filled(value)?));
-                Value::Object(fields.iter().map(field).collect::<Result<_, String>>()?)
-            }
-            other => other.clone(),
-        })
     }
 
     fn value(&self, name: &str) -> Result<String, String> {
@@ -335,18 +308,13 @@ impl<'a> Filler<'a> {
         }
     }
 
-    /// The customer's own secret before the account's.
     fn secret(&self, name: &str) -> Result<String, String> {
         let catalog = self.api.catalog.current();
         let account = catalog.account(self.account).ok_or_else(|| format!("there is no secret {name}"))?;
         let own = self.trigger.customer.as_deref().and_then(|id| fastn_domain::CustomerId::new(id).ok());
-        let owners = own.iter().map(Some).chain([None]);
-        let found = owners.into_iter().find_map(|customer| {
-            let secret = account.secrets.get(&(customer.cloned(), name.to_owned()))?;
-            let (version, sealed) = secret.versions.last_key_value()?;
-            Some(SecretAt { account: self.account, customer, name, version: *version, sealed })
-        });
-        let at = found.ok_or_else(|| format!("there is no secret {name}"))?;
+        let newest = account.newest_secret(own.as_ref(), name).ok_or_else(|| format!("there is no secret {name}"))?;
+        let (version, sealed) = (newest.version, newest.sealed);
+        let at = SecretAt { account: self.account, customer: newest.owner, name, version, sealed };
         (self.api.apps.open_secret)(at).map_err(|_| format!("the secret {name} cannot be opened"))
     }
 }

@@ -3,6 +3,8 @@
 
 use fastn_contract::alert::AlertRule;
 use fastn_contract::command::{Decision, ReplayExecution, RunWorkflow, SendEvent};
+use fastn_contract::privacy::RetentionSettings;
+use fastn_contract::replay::StartReplay;
 use fastn_contract::resource::{Customer, Deployment, EnvConfig, SecretWrite, Trigger, Workflow, WorkflowVersion};
 use fastn_domain::catalog::{compile_alert, compile_trigger};
 use libfuzzer_sys::fuzz_target;
@@ -15,6 +17,8 @@ fuzz_target!(|input: &str| {
         "send_event" => drop(read::<SendEvent>(body)),
         "run_workflow" => drop(read::<RunWorkflow>(body)),
         "replay_execution" => drop(read::<ReplayExecution>(body)),
+        "start_replay" => drop(read::<StartReplay>(body)),
+        "retention" => drop(read::<RetentionSettings>(body)),
         "decision" => drop(read::<Decision>(body)),
         "workflow" => drop(read::<Workflow>(body)),
         "workflow_version" => drop(read::<WorkflowVersion>(body)),

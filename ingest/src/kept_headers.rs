@@ -7,7 +7,7 @@ use axum::http::HeaderMap;
 use axum::http::header::CONNECTION;
 use fastn_contract::error::Problem;
 use fastn_contract::verification::{HmacScheme, Verification};
-use fastn_domain::event::Header;
+use fastn_domain::event::{Header, SEALED_HEADER};
 use fastn_domain::span::TRACESTATE_BYTES_MAX;
 
 use crate::problem::invalid_part;
@@ -79,7 +79,7 @@ pub(crate) fn kept(headers: &HeaderMap, verification: &Verification) -> Result<V
 }
 
 fn is_left_out(name: &str) -> bool {
-    TRANSFER.contains(&name) || CREDENTIAL_PARTS.iter().any(|part| name.contains(part))
+    TRANSFER.contains(&name) || name == SEALED_HEADER || CREDENTIAL_PARTS.iter().any(|part| name.contains(part))
 }
 
 /// Whether a scheme that names its own headers names this one for its proof.

@@ -7,3 +7,4 @@ pub mod otlp;
 pub mod processor;
 pub mod projector;
 pub mod runtime;
+pub mod sealing;

@@ -14,9 +14,11 @@ mod outbound;
 mod pipeline;
 mod programs;
 mod sandboxes;
+mod state_of;
 mod traces;
 
 pub use answers::{Answers, Forward, Ticket};
 pub use calls::{CALL_RESPONSE_BYTES_MAX, CALL_TIMEOUT_MS_MAX, CALLS_PER_ORIGIN_MAX};
 pub use outbound::{Outbound, OutboundAnswer, OutboundLimits, OutboundRequest};
 pub use pipeline::{Pipeline, PipelineConfig, PipelineError, TrimFloor};
+pub use state_of::state_of;

@@ -170,6 +170,8 @@ pub(crate) struct Worker {
     sources: Vec<Source>,
     /// Whether rows are written, or only what changed is told.
     writes: bool,
+    /// See [`Fold::erases`].
+    erases: bool,
     /// The source that the next batch begins with, so that a busy partition does not starve the others.
     first: usize,
     known: Changes,
@@ -199,6 +201,7 @@ impl Worker {
             options,
             sources: Vec::new(),
             writes: true,
+            erases: false,
             first: 0,
             known: Changes::default(),
             changes,
@@ -328,7 +331,7 @@ impl Worker {
     }
 
     async fn gather(&mut self) -> LogResult<Gathered> {
-        let mut gathered = Gathered { fold: Fold::default(), records: 0, more: false };
+        let mut gathered = Gathered { fold: Fold::new(self.erases), records: 0, more: false };
         let mut bytes = 0;
         let count = self.sources.len();
         self.first = if count == 0 { 0 } else { (self.first + 1) % count };

@@ -12,7 +12,9 @@ use fastn_contract::command::{
 };
 use fastn_contract::page::Page;
 use fastn_contract::poll::{PollView, PollsAsked};
+use fastn_contract::privacy::{ErasureView, RetentionSettings};
 use fastn_contract::quota::{CurrentUsage, CustomerTier, Plan, QuotaSettings, UsageRow};
+use fastn_contract::replay::{ReplayPreview, ReplayView, StartReplay};
 use fastn_contract::resource::{
     App, CapturedToken, Customer, Deployment, EnvConfig, SecretView, SecretWrite, Stored, SubscriptionView, Trigger,
     VersionView, Workflow,
@@ -206,6 +208,67 @@ impl Fastn {
     /// Replays dead letters.
     pub async fn replay_dead_letters(&self, which: &ReplayDeadLetters) -> Result<DeadLettersReplayed, Error> {
         self.post(&["v1", "dead-letters", "replay"], which).await
+    }
+
+    /// What a replay would do. Nothing is started.
+    pub async fn preview_replay(&self, replay: &StartReplay) -> Result<ReplayPreview, Error> {
+        self.post(&["v1", "replays", "preview"], replay).await
+    }
+
+    /// Starts a replay in the background.
+    pub async fn start_replay(&self, replay: &StartReplay) -> Result<ReplayView, Error> {
+        self.post(&["v1", "replays"], replay).await
+    }
+
+    /// Replays.
+    pub fn replays(&self) -> Pager<ReplayView> {
+        self.list(&["v1", "replays"])
+    }
+
+    /// One replay, with its progress.
+    pub async fn replay_job(&self, id: &str) -> Result<ReplayView, Error> {
+        self.get(&["v1", "replays", id]).await
+    }
+
+    /// Starts nothing more of a replay.
+    pub async fn cancel_replay(&self, id: &str) -> Result<ReplayView, Error> {
+        self.transport.decode(self.call(Method::POST, &["v1", "replays", id, "cancel"])).await
+    }
+
+    /// Everything of one customer as JSON lines, in pieces of any length, as they come. Its last line has the type `end`.
+    pub async fn export_customer(
+        &self,
+        id: &str,
+    ) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
+        let response = self.transport.open(&self.call(Method::GET, &["v1", "customers", id, "export"])).await?;
+        Ok(response
+            .bytes_stream()
+            .map(|piece| piece.map_err(|error| Error::new(ErrorKind::Unknown, "export a customer", error.to_string()))))
+    }
+
+    /// Erases a customer, for good. The erasure goes on in the background.
+    pub async fn erase_customer(&self, id: &str) -> Result<ErasureView, Error> {
+        self.transport.decode(self.call(Method::POST, &["v1", "customers", id, "erase"])).await
+    }
+
+    /// Erasures.
+    pub fn erasures(&self) -> Pager<ErasureView> {
+        self.list(&["v1", "erasures"])
+    }
+
+    /// One erasure: the proof.
+    pub async fn erasure(&self, id: &str) -> Result<ErasureView, Error> {
+        self.get(&["v1", "erasures", id]).await
+    }
+
+    /// How long activity is kept.
+    pub async fn retention(&self) -> Result<RetentionSettings, Error> {
+        self.get(&["v1", "settings", "retention"]).await
+    }
+
+    /// Sets how long activity is kept.
+    pub async fn put_retention(&self, settings: &RetentionSettings) -> Result<RetentionSettings, Error> {
+        self.put(&["v1", "settings", "retention"], settings).await
     }
 
     /// Customers of the account.

@@ -23,11 +23,14 @@ mod customers;
 mod dead_letters;
 mod deployments;
 mod env_configs;
+mod erasures;
 mod events;
 mod executions;
+mod export;
 mod extract;
 mod idempotency;
 mod limits;
+mod log_keys;
 mod opaque_id;
 mod openapi;
 mod plans;
@@ -35,7 +38,9 @@ mod polls;
 mod ports;
 mod problem;
 mod reference;
+mod replays;
 mod resources;
+mod retention;
 mod runs;
 mod schedules;
 mod secrets;
@@ -50,6 +55,7 @@ mod workflows;
 pub use app_ports::{AppAnswer, AppPorts, AppRequest, CallApp};
 pub use ports::{ActivityChange, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
 pub(crate) use ports::{AwaitRun, Seal, TestChannels};
+pub use replays::Jobs;
 
 /// What every handler works with. Cheap to clone.
 #[derive(Clone)]
@@ -117,6 +123,11 @@ fn protected() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::base())
         .routes(routes!(customers::list))
         .routes(routes!(customers::get, customers::put, customers::delete))
+        .routes(routes!(export::export))
+        .routes(routes!(erasures::erase))
+        .routes(routes!(erasures::list))
+        .routes(routes!(erasures::get))
+        .routes(routes!(retention::get, retention::put))
         .routes(routes!(workflows::list))
         .routes(routes!(workflows::get, workflows::put, workflows::delete))
         .routes(routes!(versions::list, versions::publish))
@@ -169,6 +180,10 @@ fn protected() -> OpenApiRouter<Api> {
         .routes(routes!(alerts::test))
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::get))
+        .routes(routes!(replays::preview))
+        .routes(routes!(replays::list, replays::start))
+        .routes(routes!(replays::get))
+        .routes(routes!(replays::cancel))
 }
 
 fn open() -> OpenApiRouter<Api> {

@@ -17,11 +17,13 @@ mod alerts;
 mod apps;
 mod bench;
 mod configure;
+mod customers;
 mod doctor;
 mod migrate;
 mod polls;
 mod print;
 mod progress;
+mod replays;
 mod run;
 mod schedules;
 mod send;
@@ -125,6 +127,15 @@ enum Command {
     Alerts(alerts::AlertCommand),
     /// Limits: what is used of them, and what is left
     Usage(usage::Usage),
+    /// Replays in bulk: preview, start, show, follow, list, cancel
+    #[command(subcommand)]
+    Replay(replays::ReplayCommand),
+    /// Customers: list, export, erase, and the proof of an erasure
+    #[command(subcommand)]
+    Customers(customers::CustomerCommand),
+    /// How long activity and payloads are kept: show, set
+    #[command(subcommand)]
+    Retention(customers::RetentionCommand),
     /// Access keys: create, list, revoke
     #[command(subcommand)]
     AccessKeys(access_keys::AccessKeyCommand),
@@ -237,6 +248,9 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Alerts(command) => alerts::run(command).await,
         Command::AccessKeys(command) => access_keys::run(command).await,
         Command::DeadLetters(command) => activity::dead_letters(command).await,
+        Command::Replay(command) => replays::run(command).await,
+        Command::Customers(command) => customers::run(command).await,
+        Command::Retention(command) => customers::retention(command).await,
         Command::Bench(bench) => bench::run(bench).await,
         Command::Doctor { config, layer } => doctor::run(config.as_deref(), layer).await,
         Command::Rebuild { config, layer } => doctor::rebuild(config.as_deref(), layer).await,
@@ -352,6 +366,9 @@ mod tests {
             "executions",
             "dead-letters",
             "alerts",
+            "replay",
+            "customers",
+            "retention",
             "access-keys",
             "usage",
             "migrate",
@@ -383,6 +400,13 @@ mod tests {
             "fastn alerts list --state firing",
             "fastn alerts apply alerts/errors.yaml",
             "fastn alerts silence errors --duration 2h",
+            "fastn replay preview executions --status failed --workflow triage --since 2026-11-01T00:00:00Z",
+            "fastn replay start dead-letters --workflow triage --from-failed-step --rate 50",
+            "fastn replay start executions --status failed --error TypeError --version 0",
+            "fastn replay start events --status rejected --type order.created --detach",
+            "fastn customers export cus_acme --output acme.ndjson",
+            "fastn customers erase cus_acme --yes",
+            "fastn retention set --activity-days 90 --payload-days 7",
         ] {
             super::Cli::command().try_get_matches_from(line.split(' ')).expect(line);
         }

@@ -81,6 +81,7 @@ fn demo_customer() -> Customer {
         tier: None,
         quotas: Default::default(),
         region: None,
+        encrypt_log: false,
     }
 }
 

@@ -138,3 +138,32 @@ pub(crate) fn stream_dropped(missed: u64) {
     counter!("fastn_api_streams_dropped_total").increment(1);
     tracing::info!(missed, "a reader of live updates was let go: {missed} changes behind");
 }
+
+/// A replay was interrupted by a failure of log or store; it goes on.
+pub(crate) fn replay_interrupted(id: &str, error: &dyn std::error::Error) {
+    counter!("fastn_replay_interruptions_total").increment(1);
+    tracing::warn!(id, error = %error, "replay {id} was interrupted and goes on: {error}");
+}
+
+/// A replay cannot go on.
+pub(crate) fn replay_stopped(id: &str, error: &dyn std::error::Error) {
+    tracing::error!(id, error = %error, "replay {id} cannot go on: {error}");
+}
+
+/// An erasure was interrupted by a failure of log or store; it goes on.
+pub(crate) fn erasure_interrupted(id: &str, error: &dyn std::error::Error) {
+    counter!("fastn_erasure_interruptions_total").increment(1);
+    tracing::warn!(id, error = %error, "erasure {id} was interrupted and goes on: {error}");
+}
+
+/// A customer is erased.
+pub(crate) fn erased(id: &str) {
+    counter!("fastn_erasures_total").increment(1);
+    tracing::info!(id, "erasure {id} is done");
+}
+
+/// An export was cut off by a failure.
+pub(crate) fn export_failed(reason: &str) {
+    counter!("fastn_export_failures_total").increment(1);
+    tracing::warn!(reason, "the export of a customer was cut off: {reason}");
+}

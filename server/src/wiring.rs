@@ -17,6 +17,7 @@ use fastn_pipeline::otlp::{Otlp, OtlpOptions};
 use fastn_pipeline::processor::machine::Answer;
 use fastn_pipeline::processor::{Answers, Pipeline, PipelineConfig};
 use fastn_pipeline::projector::{self, Projector, ProjectorOptions, Retention, RetentionOptions};
+use fastn_pipeline::sealing::SealedLog;
 use fastn_scheduler::{Poller, PollerConfig, PollerParts, Scheduler, SchedulerConfig};
 use fastn_store::{CatalogFeed, Expect, FeedOptions, MasterKey, ResourceWrite, Store, Vault};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -26,7 +27,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{ActivityChange, AwaitRun, CatalogView, Ports, RunOutcome, RunTicket, SourceError};
+use crate::api::{ActivityChange, AwaitRun, CatalogView, Jobs, Ports, RunOutcome, RunTicket, SourceError};
 use crate::clock::SystemClock;
 use crate::config::{Role, ServeConfig};
 
@@ -75,6 +76,7 @@ pub(crate) struct Node {
     server: JoinHandle<std::io::Result<()>>,
     roles: Roles,
     trimmer: Option<JoinHandle<()>>,
+    jobs: Option<Jobs>,
     _feed: CatalogFeed,
 }
 
@@ -113,15 +115,21 @@ impl Node {
         }
         let (readers, _) = watch::channel(0);
         let (catalog, readers) = (&catalog, &readers);
+        let log: Arc<dyn Log> = Arc::new(SealedLog::new(log, catalog.clone(), vault.clone()));
         let parts = Parts { config, log: &log, store: &store, catalog, vault: &vault, activity: &activity, readers };
         let open_secret = open_with(vault.clone());
         let channels = Channels::new(config.allow_private_addresses, vault.clone(), catalog.clone())?;
         let roles = Roles::start(&parts, &answers, &channels, seed_key).await?;
+        let keep = upkeep::Keep {
+            bytes: config.log_bytes_max,
+            time: std::time::Duration::from_secs(3_600 * u64::from(config.log_keep_hours)),
+        };
         let ports = Ports {
             apps: apps::ports(open_secret, config.allow_private_addresses, config.public_url.clone())?,
             store: store.clone(),
             log: log.clone(),
             catalog: CatalogView(catalog.clone()),
+            log_keep: keep.time,
             residency: Arc::new(config.residency()),
             compile: Arc::new(compile),
             seal: seal_with(vault.clone()),
@@ -133,16 +141,13 @@ impl Node {
             metrics: Arc::new(move || metrics.render()),
             stopping: stopping.leaving.0.clone(),
         };
+        let jobs = config.has(Role::Api).then(|| Jobs::start(ports.clone()));
         let edge = if config.has(Role::Ingest) { edge(&parts) } else { Router::new() };
         let app = crate::api::router(ports, edge.merge(between).merge(extra), config.has(Role::Api));
         let server = serve(listener, app, &stopping.closed);
-        let keep = upkeep::Keep {
-            bytes: config.log_bytes_max,
-            time: std::time::Duration::from_secs(3_600 * u64::from(config.log_keep_hours)),
-        };
         let trim = |pipeline| tokio::spawn(upkeep::trim(log.clone(), store.clone(), pipeline, keep));
         let trimmer = roles.pipeline.clone().map(trim);
-        Ok(Self { address, access_key, log, store, activity, stopping, server, roles, trimmer, _feed: feed })
+        Ok(Self { address, access_key, log, store, activity, stopping, server, roles, trimmer, jobs, _feed: feed })
     }
 
     /// Changes of executions as they come.
@@ -160,6 +165,7 @@ impl Node {
         let _slow_readers_are_cut = tokio::time::timeout(DRAIN, self.server).await;
         self.stopping.answered.cancel();
         drop(self.roles.poller.take());
+        drop(self.jobs);
         if let Some(scheduler) = self.roles.scheduler.take() {
             scheduler.stop().await;
         }
@@ -265,7 +271,9 @@ impl Roles {
             roles._watcher = Some(watcher);
         }
         if config.has(Role::Scheduler) {
-            roles._retention = Some(Retention::start(Arc::clone(store), clock.clone(), RetentionOptions::default()));
+            let (of_store, of_catalog) = (Arc::clone(store), watch::Receiver::clone(catalog));
+            let retention = Retention::start(of_store, of_catalog, clock.clone(), RetentionOptions::default());
+            roles._retention = Some(retention);
             roles.poller = Some(Poller::start(parts.poller(&clock)?, PollerConfig::default()));
             let (log, store, catalog) = (Arc::clone(log), Arc::clone(store), watch::Receiver::clone(catalog));
             let (residency, settings) = (Arc::new(config.residency()), SchedulerConfig::default());
@@ -503,9 +511,13 @@ pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 
 /// Makes the activity tables anew from what the log keeps.
 pub(crate) async fn rebuild(
+    config: &ServeConfig,
     log: Arc<dyn Log>,
     store: Arc<dyn Store>,
     progress: impl FnMut(u64, u64),
 ) -> anyhow::Result<()> {
+    let vault = Arc::new(Vault::new(&backends::master_key(config)?));
+    let (catalog, _feed) = CatalogFeed::start(store.clone(), FeedOptions::default()).await?;
+    let log = Arc::new(SealedLog::new(log, catalog, vault));
     Ok(projector::rebuild(log, store, ProjectorOptions::default(), progress).await?)
 }

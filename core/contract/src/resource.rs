@@ -43,6 +43,11 @@ pub struct Customer {
     /// requests for it with 421 and the base URL of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<Region>,
+    /// Seal the payloads of its records in the log under a data key of its own: event data and headers, inputs, results,
+    /// outputs, state. Erasing the customer then makes them unreadable at once, in backups too; until then they are
+    /// unreadable to whoever consumes the topics beside fastn.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub encrypt_log: bool,
 }
 
 /// A region of residency. Each has cells of its own.

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use fastn_contract::privacy::{ErasureStatus, RetentionSettings};
 use fastn_contract::quota::{CustomerTier, Plan, QuotaSettings};
+use fastn_contract::replay::ReplayStatus;
 use fastn_contract::resource::{
     App, Customer, CustomerStatus, Deployment, EnvConfig, Switch, Workflow, WorkflowVersion,
 };
@@ -18,11 +20,13 @@ use crate::time::Timestamp;
 
 mod alert;
 mod app;
+mod log_key;
 mod trigger;
 mod verification;
 
 pub use alert::{CompiledAlert, SILENCE_S_MAX, compile_alert};
 pub use app::{APP_EVENT_UNNAMED, APP_SOURCE_PREFIX, CompiledApp, Routing, app_of_source, app_source, compile_app};
+pub use log_key::{LogKey, LogKeys};
 pub use trigger::{CompiledRoute, CompiledTrigger, compile_trigger};
 
 /// The virtual environment that always runs the latest published version.
@@ -50,6 +54,14 @@ pub enum ResourceKind {
     EnvConfig,
     /// An access key, hashed; id = its id.
     AccessKey,
+    /// The data key of a customer's records in the log, sealed; id = its id.
+    LogKey,
+    /// How long an account's activity is kept; id = `retention`.
+    Retention,
+    /// A replay in bulk; id = its id.
+    Replay,
+    /// The erasure of a customer; id = its id.
+    Erasure,
     /// What the platform remembers of a schedule; id = its trigger's.
     ScheduleState,
     /// A connector app's webhook; id = its id.
@@ -79,6 +91,10 @@ impl ResourceKind {
             Self::Secret => "secret",
             Self::EnvConfig => "env_config",
             Self::AccessKey => "access_key",
+            Self::LogKey => "log_key",
+            Self::Retention => "retention",
+            Self::Replay => "replay",
+            Self::Erasure => "erasure",
             Self::ScheduleState => "schedule_state",
             Self::App => "app",
             Self::Subscription => "subscription",
@@ -89,28 +105,35 @@ impl ResourceKind {
         }
     }
 
+    /// Whether its body is a key or sealed under one: nothing of it is kept once it is deleted, and no history of it.
+    pub const fn is_secret(self) -> bool {
+        matches!(self, Self::Secret | Self::LogKey)
+    }
+
     /// The inverse of [`ResourceKind::as_str`].
     pub fn parse(text: &str) -> Option<Self> {
-        const ALL: [ResourceKind; 16] = [
-            ResourceKind::Account,
-            ResourceKind::Customer,
-            ResourceKind::Workflow,
-            ResourceKind::WorkflowVersion,
-            ResourceKind::Deployment,
-            ResourceKind::Trigger,
-            ResourceKind::Secret,
-            ResourceKind::EnvConfig,
-            ResourceKind::AccessKey,
-            ResourceKind::ScheduleState,
-            ResourceKind::App,
-            ResourceKind::Subscription,
-            ResourceKind::AlertRule,
-            ResourceKind::Plan,
-            ResourceKind::CustomerTier,
-            ResourceKind::QuotaSettings,
-        ];
-        ALL.into_iter().find(|kind| kind.as_str() == text)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
+
+    /// Every kind.
+    pub const ALL: [ResourceKind; 16] = [
+        ResourceKind::Account,
+        ResourceKind::Customer,
+        ResourceKind::Workflow,
+        ResourceKind::WorkflowVersion,
+        ResourceKind::Deployment,
+        ResourceKind::Trigger,
+        ResourceKind::Secret,
+        ResourceKind::EnvConfig,
+        ResourceKind::AccessKey,
+        ResourceKind::LogKey,
+        ResourceKind::Retention,
+        ResourceKind::Replay,
+        ResourceKind::Erasure,
+        ResourceKind::ScheduleState,
+        ResourceKind::App,
+        ResourceKind::Subscription,
+    ];
 }
 
 /// A row of the one table of resources.
@@ -241,6 +264,13 @@ pub struct AccountCatalog {
     pub tiers: HashMap<String, Arc<CustomerTier>>,
     /// The plan that it has chosen.
     pub plan: Option<String>,
+    /// How long its activity is kept, if it says so.
+    pub retention: Option<RetentionSettings>,
+    /// Replays that are not over, by id.
+    pub replays: BTreeSet<String>,
+    /// Erasures that are not over, by id, with the customer whose events are refused meanwhile. The last steps do not know
+    /// any more who it was.
+    pub erasures: BTreeMap<String, Option<CustomerId>>,
 }
 
 impl AccountCatalog {
@@ -322,6 +352,7 @@ pub struct Catalog {
     accounts: HashMap<AccountId, Arc<AccountCatalog>>,
     webhooks: HashMap<TriggerId, AccountId>,
     keys: HashMap<String, (AccountId, Arc<AccessKey>)>,
+    log_keys: LogKeys,
     endpoints: HashMap<EndpointId, (AccountId, AppId)>,
 }
 
@@ -370,6 +401,11 @@ impl Catalog {
     /// The access key with this SHA-256, in hex.
     pub fn access_key(&self, hash: &str) -> Option<&(AccountId, Arc<AccessKey>)> {
         self.keys.get(hash)
+    }
+
+    /// The data keys of the log.
+    pub fn log_keys(&self) -> &LogKeys {
+        &self.log_keys
     }
 
     /// The customer, if the account has it.
@@ -456,9 +492,42 @@ impl Catalog {
                     self.keys.insert(key.hash.clone(), (row.account.clone(), Arc::new(key)));
                 }
             }
+            ResourceKind::LogKey if row.deleted => self.log_keys.forget(&row.id),
+            ResourceKind::LogKey => {
+                let customer = row.customer.clone().ok_or_else(|| "it has no customer".to_owned())?;
+                self.log_keys.put(Scope::new(row.account.clone(), customer), parse(row)?);
+            }
+            ResourceKind::Retention => account.retention = if row.deleted { None } else { Some(parse(row)?) },
+            ResourceKind::Replay => {
+                account.replays.remove(&row.id);
+                if !row.deleted && !parse::<OpenReplay>(row)?.status.is_final() {
+                    account.replays.insert(row.id.clone());
+                }
+            }
+            ResourceKind::Erasure => {
+                account.erasures.remove(&row.id);
+                let erasure: OpenErasure = parse(row)?;
+                if !row.deleted && erasure.status == ErasureStatus::Running {
+                    account.erasures.insert(row.id.clone(), erasure.customer);
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// What the catalog reads of a replay.
+#[derive(Deserialize)]
+struct OpenReplay {
+    status: ReplayStatus,
+}
+
+/// What the catalog reads of an erasure.
+#[derive(Deserialize)]
+struct OpenErasure {
+    status: ErasureStatus,
+    #[serde(default)]
+    customer: Option<CustomerId>,
 }
 
 fn first_message(errors: Vec<fastn_contract::error::FieldError>) -> String {

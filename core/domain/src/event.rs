@@ -13,6 +13,10 @@ use crate::time::Timestamp;
 /// The type of an event that carries a [`Command`].
 pub const COMMAND_TYPE: &str = "fastn.command";
 
+/// The one header of a record whose payload is sealed, as those see it who have no key; its value is the key's id. Whoever
+/// reads through the sealing layer meets it only where the key was destroyed.
+pub const SEALED_HEADER: &str = "fastn-sealed";
+
 /// Types that start so are the system's own.
 pub const TYPE_PREFIX_RESERVED: &str = "fastn.";
 
@@ -71,6 +75,26 @@ pub struct EventRecord {
     pub traceparent: Option<String>,
 }
 
+impl EventRecord {
+    /// Whether its payload was sealed under a key that is destroyed: nobody can say any more what it was.
+    pub fn is_erased(&self) -> bool {
+        self.headers.first().is_some_and(|header| header.name == SEALED_HEADER)
+    }
+}
+
+/// Longest text of [`Command::Erase`].
+const ERASE_BYTES_MAX: usize = 64;
+
+impl EventRecord {
+    /// Whether it is the command to erase its customer. It says nothing of anybody, so it is never sealed.
+    pub fn is_erasure(&self) -> bool {
+        self.origin == Origin::Command
+            && self.kind == COMMAND_TYPE
+            && self.data.len() <= ERASE_BYTES_MAX
+            && matches!(serde_json::from_str(&self.data), Ok(Command::Erase))
+    }
+}
+
 /// What is asked of the processor that owns a customer. It travels as an event, so that it is durable, ordered with the
 /// customer's events, and admitted once. Its JSON is the event's data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,6 +116,8 @@ pub enum Command {
         /// The result that its promise resolves to, as JSON text.
         answer: String,
     },
+    /// The customer is erased: end its executions and forget its state.
+    Erase,
 }
 
 /// A replay with all that it needs, so that it works however far the log has been trimmed.

@@ -11,6 +11,7 @@ pub mod partition;
 pub mod path;
 pub mod poll;
 pub mod quota;
+pub mod replay;
 pub mod residency;
 pub mod retry;
 pub mod route;

@@ -39,7 +39,11 @@ const REVISION: &str = "fastn_revision";
 /// The record of an event that was accepted under the configuration of `revision`. Whoever judges it must have seen as
 /// much: a node that lags would reject what another has answered with 202.
 pub fn event_record_at(event: &EventRecord, revision: u64) -> Record {
-    let mut record = event_record(event);
+    with_revision(event_record(event), revision)
+}
+
+/// The record, naming the configuration under which it was made.
+pub fn with_revision(mut record: Record, revision: u64) -> Record {
     record.headers.push((REVISION.to_owned(), Bytes::from(revision.to_string())));
     record
 }

@@ -11,7 +11,7 @@ pub mod registry;
 mod seam;
 mod unheard;
 
-pub use cloudevents::{event_record, event_record_at, revision_of};
+pub use cloudevents::{event_record, event_record_at, revision_of, with_revision};
 pub use embedded::{EmbeddedLog, EmbeddedOptions};
 pub use kafka::{Finding, KafkaLog, KafkaOptions, Sasl, Security, Severity, Tls, bare_producer};
 pub use seam::{

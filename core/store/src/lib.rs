@@ -32,8 +32,7 @@ pub use projection::{
     ProjectionBatch, UsageDelta,
 };
 pub use seam::{
-    ApiCalls, EventFilter, ExecutionFilter, Expect, Outcome, PageRequest, RememberedAnswer, ReplaySource,
-    ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult, StoredEvent, UsageFilter,
+    ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventState, ExecutionFilter, Expect, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult, StoredEvent, UsageFilter,
 };
 pub use sqlite::{SqliteOptions, SqliteStore};
-pub use vault::{MasterKey, SecretText, Vault, VaultError};
+pub use vault::{LogCipher, MasterKey, SecretText, Vault, VaultError, new_log_key};

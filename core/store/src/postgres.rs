@@ -19,6 +19,7 @@ mod marks;
 mod migrate;
 mod options;
 mod polls;
+mod privacy;
 mod project;
 mod scoped;
 mod text;
@@ -28,14 +29,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};
+use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView};
 use fastn_contract::alert::AlertView;
 use fastn_contract::flow::WaitingOn;
 use fastn_contract::page::Page;
 use fastn_contract::quota::UsageRow;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
-use fastn_domain::scope::Reach;
+use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::{Clock, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -52,8 +53,7 @@ use crate::projection::{Position, ProjectionBatch};
 use crate::read::usage as read_usage;
 use crate::read::{alert, dead_letter, event, execution, schedule};
 use crate::seam::{
-    ApiCalls, EventFilter, ExecutionFilter, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite,
-    ScheduleRuns, Store, StoreErrorKind, StoreResult, StoredEvent, UsageFilter,
+    ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventState, ExecutionFilter, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreErrorKind, StoreResult, StoredEvent, UsageFilter,
 };
 
 pub use examine::{Finding, examine};
@@ -210,6 +210,20 @@ impl Store for PostgresStore {
         self.run("replay_source", Outcome::NotDone, work).await
     }
 
+    async fn execution_states(
+        &self,
+        reach: &Reach,
+        ids: &[ExecutionId],
+    ) -> StoreResult<Vec<(ExecutionId, ExecutionStatus)>> {
+        let work = async { execution::states(&mut self.reader(reach, "execution_states").await?, reach, ids).await };
+        self.run("execution_states", Outcome::NotDone, work).await
+    }
+
+    async fn event_states(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<EventState>> {
+        let work = async { event::states(&mut self.reader(reach, "event_states").await?, reach, ids).await };
+        self.run("event_states", Outcome::NotDone, work).await
+    }
+
     async fn dead_letters(
         &self,
         reach: &Reach,
@@ -348,6 +362,49 @@ impl Store for PostgresStore {
             Ok(usage + self.days.prune(pool, before, rows_max, self.clock.now()).await?)
         };
         self.run("prune", Outcome::Unknown, work).await
+    }
+
+    async fn prune_account(&self, account: &AccountId, before: Timestamp, rows_max: u32) -> StoreResult<u64> {
+        let work = async {
+            let pool = self.projector("prune_account")?.ready().await?;
+            privacy::prune_account(pool, account, before, rows_max, self.clock.now()).await
+        };
+        self.run("prune_account", Outcome::Unknown, work).await
+    }
+
+    async fn blank_payloads(
+        &self,
+        account: &AccountId,
+        from: Timestamp,
+        before: Timestamp,
+        rows_max: u32,
+    ) -> StoreResult<u64> {
+        let work = async {
+            let pool = self.projector("blank_payloads")?.ready().await?;
+            privacy::blank_payloads(pool, account, from, before, rows_max).await
+        };
+        self.run("blank_payloads", Outcome::Unknown, work).await
+    }
+
+    async fn erase_activity(&self, scope: &Scope, rows_max: u32) -> StoreResult<ErasedActivity> {
+        let work = async { privacy::erase_activity(self.application.ready().await?, scope, rows_max).await };
+        self.run("erase_activity", Outcome::Unknown, work).await
+    }
+
+    async fn erase_configuration(
+        &self,
+        account: &AccountId,
+        customer: Option<&CustomerId>,
+        also: &[(ResourceKind, String)],
+    ) -> StoreResult<ErasedConfiguration> {
+        let work =
+            async { privacy::erase_configuration(self.application.ready().await?, account, customer, also).await };
+        self.run("erase_configuration", Outcome::Unknown, work).await
+    }
+
+    async fn compact(&self) -> StoreResult<bool> {
+        // Its own vacuum does, and only the owner of a table may ask for it.
+        Ok(false)
     }
 
     async fn reset_activity(&self) -> StoreResult<()> {

@@ -47,6 +47,8 @@ pub struct ProjectionBatch {
     pub patches: Vec<ExecutionPatch>,
     /// What customers used: added to what is there, one of a kind for each customer and day.
     pub usage: Vec<UsageDelta>,
+    /// Customers of whom nothing is left when the batch is written, the rows of this batch included.
+    pub erased: Vec<Scope>,
 }
 
 /// What a customer used on a day, beside what is known already.

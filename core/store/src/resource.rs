@@ -53,7 +53,7 @@ pub(crate) fn changed(
         (Some(body), _) => body.clone(),
         (None, None) => return refuse(StoreErrorKind::NotFound, "it does not exist".to_owned()),
         // Nothing of a secret is kept; of the others the catalog reads which one it was.
-        (None, Some(_)) if write.kind == ResourceKind::Secret => "{}".to_owned(),
+        (None, Some(_)) if write.kind.is_secret() => "{}".to_owned(),
         (None, Some(row)) => row.body.clone(),
     };
     Ok(ResourceRow {

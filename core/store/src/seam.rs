@@ -14,6 +14,7 @@ use fastn_contract::flow::WaitingOn;
 use fastn_contract::page::Page;
 use fastn_contract::quota::{Measure, QuotaOutcome, UsageRow};
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
+use fastn_domain::event::Header;
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::journal::OpRecord;
 use fastn_domain::scope::{Reach, Scope};
@@ -176,8 +177,8 @@ pub struct StoredEvent {
     pub scope: Scope,
     /// Its view.
     pub view: EventView,
-    /// The headers, as JSON text of `[{name, value}]`.
-    pub headers: String,
+    /// The headers.
+    pub headers: Vec<Header>,
     /// The payload as JSON text.
     pub data: String,
     /// CloudEvents `time`.
@@ -210,6 +211,52 @@ pub struct ApiCalls {
 
 /// Days for which usage is kept: a year and what bills of it may need.
 pub(crate) const USAGE_DAYS_KEPT: i64 = 400;
+
+/// What became of an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventState {
+    /// Its id.
+    pub id: EventId,
+    /// What admission made of it.
+    pub status: EventStatus,
+    /// The executions that it started.
+    pub executions: Vec<ExecutionId>,
+}
+
+/// Rows of a customer that were deleted from the activity tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ErasedActivity {
+    /// Of `events`.
+    pub events: u64,
+    /// Of `executions`.
+    pub executions: u64,
+    /// Of `dead_letters`.
+    pub dead_letters: u64,
+    /// Of `usage`.
+    pub usage: u64,
+}
+
+impl ErasedActivity {
+    /// All of them.
+    pub fn rows(&self) -> u64 {
+        self.events + self.executions + self.dead_letters + self.usage
+    }
+}
+
+/// Rows of a customer that were deleted from the tables of configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ErasedConfiguration {
+    /// Of `resources`.
+    pub resources: u64,
+    /// Of `resource_changes`.
+    pub changes: u64,
+    /// Of `idempotency`.
+    pub answers: u64,
+    /// Of `alerts`.
+    pub alerts: u64,
+    /// Of `polls`, each with its snapshot.
+    pub polls: u64,
+}
 
 /// What activity shows of the runs that a schedule's fires made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -271,6 +318,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// What a replay needs.
     async fn replay_source(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ReplaySource>>;
+
+    /// Where those of these executions that are there stand.
+    async fn execution_states(
+        &self,
+        reach: &Reach,
+        ids: &[ExecutionId],
+    ) -> StoreResult<Vec<(ExecutionId, ExecutionStatus)>>;
+
+    /// What became of those of these events that are there, and the executions that they started. An event that came twice
+    /// is told twice.
+    async fn event_states(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<EventState>>;
 
     /// Dead letters, newest first.
     async fn dead_letters(
@@ -365,6 +423,38 @@ pub trait Store: Send + Sync + 'static {
     /// rows went; zero when nothing is left to delete. Dead letters of deleted executions expire. Executions that have
     /// not ended stay.
     async fn prune(&self, before: Timestamp, rows_max: u32) -> StoreResult<u64>;
+
+    /// The same for one account that keeps its activity for less long than others.
+    async fn prune_account(&self, account: &AccountId, before: Timestamp, rows_max: u32) -> StoreResult<u64>;
+
+    /// Blanks the payloads of one account's events and ended executions that came in `from..before`: data, headers,
+    /// inputs, outputs, results, log lines, and those of steps. At most about `rows_max` of each; returns how many rows
+    /// changed; zero when nothing is left. Dead letters whose input goes expire. What has not ended keeps its input.
+    async fn blank_payloads(
+        &self,
+        account: &AccountId,
+        from: Timestamp,
+        before: Timestamp,
+        rows_max: u32,
+    ) -> StoreResult<u64>;
+
+    /// Deletes what activity holds of a customer, whatever its state, at most about `rows_max` rows of each table; nothing
+    /// is deleted when nothing is left. Twice deletes nothing more.
+    async fn erase_activity(&self, scope: &Scope, rows_max: u32) -> StoreResult<ErasedActivity>;
+
+    /// Removes for good what configuration keeps of a customer, if one is named: its deleted resources, their history,
+    /// answers that are remembered of it, alerts that were about it, and its polls with their snapshots; and the same of the resources `also`. Rows that are not deleted stay, with their
+    /// newest version only. The newest row of all stays too, so that no revision is given twice.
+    async fn erase_configuration(
+        &self,
+        account: &AccountId,
+        customer: Option<&CustomerId>,
+        also: &[(ResourceKind, String)],
+    ) -> StoreResult<ErasedConfiguration>;
+
+    /// Overwrites what deleted rows have left in the database's files; false where only the database itself can, in its
+    /// own time.
+    async fn compact(&self) -> StoreResult<bool>;
 
     /// For `fastn rebuild`: empties the activity tables and forgets the projector's positions, in one transaction.
     async fn reset_activity(&self) -> StoreResult<()>;

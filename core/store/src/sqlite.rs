@@ -11,6 +11,7 @@ mod error;
 mod marks;
 mod migrate;
 mod polls;
+mod privacy;
 mod project;
 mod prune;
 mod read;
@@ -21,14 +22,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};
+use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView};
 use fastn_contract::alert::AlertView;
 use fastn_contract::flow::WaitingOn;
 use fastn_contract::page::Page;
 use fastn_contract::quota::UsageRow;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
-use fastn_domain::scope::Reach;
+use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::{Clock, Timestamp};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
@@ -42,8 +43,7 @@ use crate::projection::{Position, ProjectionBatch};
 use crate::read::usage as read_usage;
 use crate::read::{alert, dead_letter, event, execution, schedule};
 use crate::seam::{
-    ApiCalls, EventFilter, ExecutionFilter, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns,
-    Store, StoreResult, StoredEvent, UsageFilter,
+    ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventState, ExecutionFilter, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreResult, StoredEvent, UsageFilter,
 };
 
 /// How long a connection waits for another one's lock before it gives up.
@@ -209,6 +209,18 @@ impl Store for SqliteStore {
         observe::timed("replay_source", execution::replay_source(&mut self.activity(), reach, id)).await
     }
 
+    async fn execution_states(
+        &self,
+        reach: &Reach,
+        ids: &[ExecutionId],
+    ) -> StoreResult<Vec<(ExecutionId, ExecutionStatus)>> {
+        observe::timed("execution_states", execution::states(&mut self.activity(), reach, ids)).await
+    }
+
+    async fn event_states(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<EventState>> {
+        observe::timed("event_states", event::states(&mut self.activity(), reach, ids)).await
+    }
+
     async fn dead_letters(
         &self,
         reach: &Reach,
@@ -311,6 +323,48 @@ impl Store for SqliteStore {
 
     async fn prune(&self, before: Timestamp, rows_max: u32) -> StoreResult<u64> {
         observe::timed("prune", prune::prune(&self.activity_writer, before, rows_max, self.clock.now())).await
+    }
+
+    async fn prune_account(&self, account: &AccountId, before: Timestamp, rows_max: u32) -> StoreResult<u64> {
+        let (pool, now) = (&self.activity_writer, self.clock.now());
+        observe::timed("prune_account", privacy::prune_account(pool, account, before, rows_max, now)).await
+    }
+
+    async fn blank_payloads(
+        &self,
+        account: &AccountId,
+        from: Timestamp,
+        before: Timestamp,
+        rows_max: u32,
+    ) -> StoreResult<u64> {
+        let pool = &self.activity_writer;
+        observe::timed("blank_payloads", privacy::blank_payloads(pool, account, from, before, rows_max)).await
+    }
+
+    async fn erase_activity(&self, scope: &Scope, rows_max: u32) -> StoreResult<ErasedActivity> {
+        observe::timed("erase_activity", privacy::erase_activity(&self.activity_writer, scope, rows_max)).await
+    }
+
+    async fn erase_configuration(
+        &self,
+        account: &AccountId,
+        customer: Option<&CustomerId>,
+        also: &[(ResourceKind, String)],
+    ) -> StoreResult<ErasedConfiguration> {
+        observe::timed(
+            "erase_configuration",
+            privacy::erase_configuration(&self.config_writer, account, customer, also),
+        )
+        .await
+    }
+
+    async fn compact(&self) -> StoreResult<bool> {
+        observe::timed("compact", async {
+            privacy::compact(&self.config_writer, "config.db").await?;
+            privacy::compact(&self.activity_writer, "activity.db").await
+        })
+        .await?;
+        Ok(true)
     }
 
     async fn reset_activity(&self) -> StoreResult<()> {

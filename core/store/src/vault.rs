@@ -17,6 +17,10 @@ use base64::engine::general_purpose::STANDARD;
 use fastn_domain::catalog::SealedSecret;
 use fastn_domain::ids::{AccountId, CustomerId};
 
+mod log_cipher;
+
+pub use log_cipher::{LogCipher, new_log_key};
+
 /// Bytes of the master key and of data keys.
 const KEY_BYTES: usize = 32;
 /// Largest value that is sealed.
@@ -263,20 +267,27 @@ fn place(account: &AccountId, customer: Option<&CustomerId>, name: &str, version
     bytes
 }
 
-/// base64 of nonce and ciphertext with tag. The nonce is random: a data key encrypts once, and the master key is far
-/// from the 2^32 encryptions up to which random nonces are safe.
 fn encrypt(key: &LessSafeKey, place: &[u8], plain: &[u8]) -> String {
+    STANDARD.encode(encrypt_bytes(key, place, plain))
+}
+
+/// Nonce and ciphertext with tag. The nonce is random: a secret's data key encrypts once, and the master key is far from
+/// the 2^32 encryptions up to which random nonces are safe.
+fn encrypt_bytes(key: &LessSafeKey, place: &[u8], plain: &[u8]) -> Vec<u8> {
     let nonce: [u8; NONCE_LEN] = random();
     let mut buffer = plain.to_vec();
     key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(place), &mut buffer)
         .expect("the plain text is far shorter than AES-GCM's limit");
     let mut bytes = nonce.to_vec();
     bytes.append(&mut buffer);
-    STANDARD.encode(bytes)
+    bytes
 }
 
 fn decrypt(key: &LessSafeKey, place: &[u8], text: &str) -> Option<Vec<u8>> {
-    let bytes = STANDARD.decode(text).ok()?;
+    decrypt_bytes(key, place, STANDARD.decode(text).ok()?)
+}
+
+fn decrypt_bytes(key: &LessSafeKey, place: &[u8], bytes: Vec<u8>) -> Option<Vec<u8>> {
     let (nonce, sealed) = bytes.split_at_checked(NONCE_LEN)?;
     let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
     let mut buffer = sealed.to_vec();

@@ -4,19 +4,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionView};
+use fastn_contract::activity::{DeadLetterStatus, DeadLetterView, EventView, ExecutionStatus, ExecutionView};
 use fastn_contract::alert::AlertView;
 use fastn_contract::flow::WaitingOn;
 use fastn_contract::page::Page;
 use fastn_contract::quota::UsageRow;
 use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
-use fastn_domain::scope::Reach;
+use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    AlertFilter, AlertMemory, AlertSave, ApiCalls, EventFilter, ExecutionFilter, Outcome, PageRequest, Polls, Position,
-    ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind,
-    StoreResult, StoredEvent, UsageFilter,
+    AlertFilter, AlertMemory, AlertSave, ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventState, ExecutionFilter, Outcome, PageRequest, Polls, Position, ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult, StoredEvent, UsageFilter,
 };
 
 /// See the module's comment. Everything but `project` and `save_alerts` goes through.
@@ -85,6 +83,16 @@ impl Store for FaultyStore {
     }
     async fn replay_source(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ReplaySource>> {
         self.inner.replay_source(reach, id).await
+    }
+    async fn execution_states(
+        &self,
+        reach: &Reach,
+        ids: &[ExecutionId],
+    ) -> StoreResult<Vec<(ExecutionId, ExecutionStatus)>> {
+        self.inner.execution_states(reach, ids).await
+    }
+    async fn event_states(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<EventState>> {
+        self.inner.event_states(reach, ids).await
     }
     async fn dead_letters(
         &self,
@@ -176,6 +184,32 @@ impl Store for FaultyStore {
     }
     async fn prune(&self, before: Timestamp, rows_max: u32) -> StoreResult<u64> {
         self.inner.prune(before, rows_max).await
+    }
+    async fn prune_account(&self, account: &AccountId, before: Timestamp, rows_max: u32) -> StoreResult<u64> {
+        self.inner.prune_account(account, before, rows_max).await
+    }
+    async fn blank_payloads(
+        &self,
+        account: &AccountId,
+        from: Timestamp,
+        before: Timestamp,
+        rows_max: u32,
+    ) -> StoreResult<u64> {
+        self.inner.blank_payloads(account, from, before, rows_max).await
+    }
+    async fn erase_activity(&self, scope: &Scope, rows_max: u32) -> StoreResult<ErasedActivity> {
+        self.inner.erase_activity(scope, rows_max).await
+    }
+    async fn erase_configuration(
+        &self,
+        account: &AccountId,
+        customer: Option<&CustomerId>,
+        also: &[(ResourceKind, String)],
+    ) -> StoreResult<ErasedConfiguration> {
+        self.inner.erase_configuration(account, customer, also).await
+    }
+    async fn compact(&self) -> StoreResult<bool> {
+        self.inner.compact().await
     }
     async fn reset_activity(&self) -> StoreResult<()> {
         self.inner.reset_activity().await

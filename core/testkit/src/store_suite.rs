@@ -4,6 +4,7 @@ mod activity;
 mod alerts;
 mod isolation;
 mod polls;
+mod privacy;
 mod resources;
 pub mod rows;
 mod schedules;
@@ -52,6 +53,10 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         activity::positions_must_follow,
         activity::a_refused_batch_changes_nothing,
         activity::pruning_spares_the_living_and_their_input,
+        privacy::an_account_is_pruned_alone,
+        privacy::payloads_are_blanked_and_the_rest_stays,
+        privacy::what_is_projected_again_is_erased_again,
+        privacy::events_read_back_for_a_replay,
         activity::reset_empties_activity_and_positions,
         schedules::a_mark_only_rises,
         schedules::failures_in_a_row_are_counted,
@@ -66,19 +71,20 @@ pub async fn run_all<F: Future<Output = Opened>>(open: impl Fn() -> F) {
         usage::what_is_waited_for_is_told,
     );
     macro_rules! each_of_polls {
-        ($($property:ident),* $(,)?) => {
+        ($($property:path),* $(,)?) => {
             $({
                 let (store, _guard) = open().await;
-                polls::$property(store.clone()).await;
+                $property(store.clone()).await;
                 store.close().await;
             })*
         };
     }
     each_of_polls!(
-        one_at_a_time_holds_a_poll,
-        a_save_is_whole_and_once,
-        polls_are_listed_and_hastened,
-        polls_end_at_their_reach,
+        polls::one_at_a_time_holds_a_poll,
+        polls::a_save_is_whole_and_once,
+        polls::polls_are_listed_and_hastened,
+        polls::polls_end_at_their_reach,
+        privacy::an_erased_customer_leaves_nothing,
     );
     let (store, _guard) = open().await;
     isolation::no_method_crosses_a_boundary(store).await;

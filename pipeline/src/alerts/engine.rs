@@ -83,6 +83,7 @@ impl Engine {
             };
             self.drop_rule(&key, reason, now);
         }
+        self.forget_customers(catalog);
         self.by_account.clear();
         for (key, rule) in wanted {
             self.by_account.entry(key.0.clone()).or_default().push(key.1.clone());
@@ -94,6 +95,24 @@ impl Engine {
                     self.rules.insert(key, watched);
                 }
             }
+        }
+    }
+
+    /// Forgets alerts about customers that are gone, with their rules: an erasure leaves nothing of them, messages that have
+    /// not arrived included.
+    fn forget_customers(&mut self, catalog: &Catalog) {
+        let is_gone = |row: &&AlertRow| {
+            let Some(account) = catalog.account(&row.account) else { return row.customer.is_some() };
+            let customer = row.customer.as_ref().is_some_and(|customer| !account.customers.contains_key(customer));
+            customer && !account.alerts.contains_key(&row.view.rule)
+        };
+        let gone: Vec<String> = self.alerts.values().filter(is_gone).map(|row| row.view.id.clone()).collect();
+        for id in gone {
+            self.alerts.remove(&id);
+            for notice in self.outbox.forget(&id) {
+                self.changes.notice(&notice);
+            }
+            self.changes.forget_alert(&id);
         }
     }
 

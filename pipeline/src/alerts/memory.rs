@@ -58,6 +58,11 @@ impl Changes {
         self.notices.insert(id.to_owned());
     }
 
+    pub(super) fn forget_alert(&mut self, id: &str) {
+        self.alerts.remove(id);
+        self.deletes.insert(format!("alert/{id}"));
+    }
+
     pub(super) fn forget_rule(&mut self, key: &Key, buckets: impl Iterator<Item = i64>) {
         self.deletes.insert(rule_key(key));
         self.deletes.extend(buckets.map(|start| bucket_key(key, start)));

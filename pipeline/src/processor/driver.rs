@@ -505,7 +505,8 @@ async fn emit(shared: &Shared, event: EventRecord) -> Result<String, OpFailure> 
 
 async fn read_event(shared: &Shared, partition: Partition, offset: Offset) -> Option<(Timestamp, EventRecord)> {
     let stored = read_one(shared, Topic::Events, partition, offset).await?;
-    codec::decode_event(&stored.value).ok().map(|event| (stored.timestamp, event))
+    // One whose payload was erased is as good as gone.
+    codec::decode_event(&stored.value).ok().filter(|event| !event.is_erased()).map(|event| (stored.timestamp, event))
 }
 
 async fn read_journal(shared: &Shared, partition: Partition, offset: Offset) -> Option<JournalRecord> {

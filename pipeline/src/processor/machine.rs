@@ -34,6 +34,7 @@ mod admit;
 mod cleaner;
 mod command;
 mod dedup;
+mod erase;
 mod execution;
 mod finish;
 mod flow;
@@ -115,6 +116,8 @@ pub enum Sabotage {
     ForgetfulCleaner,
     /// The cleaner forgets counters and open batches.
     ForgetfulCounters,
+    /// An erasure lets one execution live.
+    HalfErasure,
 }
 
 impl Default for Limits {

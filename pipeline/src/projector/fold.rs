@@ -54,17 +54,30 @@ pub(crate) struct Fold {
     pub(crate) entries: Vec<(Entry, Timestamp)>,
     index: HashMap<ExecutionId, usize>,
     usage: HashMap<(Scope, i64, Measure), u64>,
+    /// Whether customers that were erased are erased again: while everything is made anew. Otherwise the erasure itself
+    /// deletes their rows, and counts them.
+    erases: bool,
+    erased: Vec<Scope>,
 }
 
 impl Fold {
+    /// Without anything yet.
+    pub(crate) fn new(erases: bool) -> Self {
+        Self { erases, ..Self::default() }
+    }
+
     /// How many rows it would write.
     pub(crate) fn rows(&self) -> usize {
         self.events.len() + self.entries.len()
     }
 
     /// Whether `record` starts an execution that the batch has met already, as when an event is sent again long after.
-    /// The batch must be written first: what the first run left behind (a dead letter) would be folded away.
+    /// The batch must be written first: what the first run left behind (a dead letter) would be folded away. So must one
+    /// that erases: what comes behind is of a customer of the same name that was made anew.
     pub(crate) fn must_be_written_before(&self, record: &JournalRecord) -> bool {
+        if !self.erased.is_empty() {
+            return true;
+        }
         let met = |start: &NewExecution| self.index.contains_key(&start.id);
         match record {
             JournalRecord::Admitted(record) => record.events.iter().flat_map(|event| &event.executions).any(met),
@@ -84,6 +97,9 @@ impl Fold {
     }
 
     fn admit_one(&mut self, partition: u32, at: Timestamp, event: AdmittedEvent, read: ReadEvent) {
+        if self.erases && read.record.is_erasure() {
+            self.erased.push(read.record.scope.clone());
+        }
         let seq = EventSeq::new(partition, event.offset);
         let started = event.executions.iter().map(|start| start.id);
         let executions = started.chain(event.batches.iter().map(|batched| batched.execution)).collect();
@@ -235,7 +251,8 @@ impl Fold {
         let delta = |((scope, day, measure), used)| UsageDelta { scope, day, measure, used };
         let mut usage: Vec<UsageDelta> = self.usage.into_iter().map(delta).collect();
         usage.sort_by(|a, b| (&a.scope, a.day, a.measure).cmp(&(&b.scope, b.day, b.measure)));
-        let mut batch = ProjectionBatch { events: self.events, usage, ..ProjectionBatch::default() };
+        let (events, erased) = (self.events, self.erased);
+        let mut batch = ProjectionBatch { events, usage, erased, ..ProjectionBatch::default() };
         for (entry, _) in self.entries {
             match entry {
                 Entry::Whole(row) => batch.executions.push(*row),
@@ -257,8 +274,10 @@ struct What {
 fn event_row(event: ReadEvent, seq: EventSeq, what: What) -> EventRow {
     let What { status, reason, quota, executions } = what;
     let ReadEvent { record, received } = event;
+    let erased = record.is_erased();
     // What a command carries is shown by the executions that it starts or ends.
-    let data = (record.kind != COMMAND_TYPE).then_some(record.data);
+    let data = (record.kind != COMMAND_TYPE && !erased).then_some(record.data);
+    let headers = if erased { Vec::new() } else { record.headers };
     EventRow {
         seq,
         scope: record.scope,
@@ -274,7 +293,7 @@ fn event_row(event: ReadEvent, seq: EventSeq, what: What) -> EventRow {
         reason,
         quota,
         executions,
-        headers: record.headers,
+        headers,
         data,
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use fastn_domain::time::Timestamp;
 use fastn_log::{LogError, Partition};
 use fastn_store::StoreError;
 
@@ -64,11 +63,11 @@ pub(crate) fn stale_record() {
     metrics::counter!("fastn_projector_stale_records_total").increment(1);
 }
 
-/// Old activity was deleted.
-pub(crate) fn pruned(rows: u64, before: Timestamp) {
+/// Old activity was deleted or blanked.
+pub(crate) fn pruned(rows: u64) {
     metrics::counter!("fastn_projector_pruned_rows_total").increment(rows);
     if rows > 0 {
-        tracing::info!(rows, %before, "old activity was deleted");
+        tracing::info!(rows, "old activity was deleted or blanked");
     }
 }
 

@@ -29,6 +29,7 @@ pub async fn rebuild(
     }
     store.reset_activity().await?;
     let mut worker = Worker::new(log, store, options, broadcast::channel(1).0);
+    worker.erases = true;
     worker.own(&partitions).await?;
     progress(0, total);
     loop {

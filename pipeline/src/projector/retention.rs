@@ -1,19 +1,33 @@
 //! Deletes activity that is older than it is kept, a little at a time.
+//!
+//! An account may say how long its activity is kept ([`RetentionSettings`]). What nobody keeps goes by whole days where the
+//! store can; what one account keeps for less long than another goes row by row, and so do payloads that are to be gone
+//! before the rest.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastn_contract::privacy::RetentionSettings;
+use fastn_domain::AccountId;
+use fastn_domain::catalog::Catalog;
 use fastn_domain::time::{Clock, Timestamp};
 use fastn_store::{Store, StoreResult};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::observe;
 
+const DAY_US: i64 = 86_400_000_000;
+/// Rounds after which old payloads are looked for from the beginning again: an execution that ends long after its
+/// admission comes behind what the rounds before have passed.
+const ROUNDS_PER_WHOLE: u64 = 24;
+
 /// What is kept, and how gently the rest goes.
 #[derive(Clone, Copy, Debug)]
 pub struct RetentionOptions {
-    /// How long events and ended executions are kept.
-    pub keep: Duration,
+    /// How long events and ended executions are kept where an account says nothing.
+    pub keep: RetentionSettings,
     /// Time between two rounds.
     pub every: Duration,
     /// Rows of one transaction: it holds up the projector for some milliseconds.
@@ -25,7 +39,7 @@ pub struct RetentionOptions {
 impl Default for RetentionOptions {
     fn default() -> Self {
         Self {
-            keep: Duration::from_secs(30 * 24 * 3_600),
+            keep: RetentionSettings::default(),
             every: Duration::from_secs(3_600),
             chunk_rows_max: 500,
             pause: Duration::from_millis(50),
@@ -41,13 +55,18 @@ pub struct Retention {
 
 impl Retention {
     /// Starts the first round at once.
-    pub fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, options: RetentionOptions) -> Retention {
+    pub fn start(
+        store: Arc<dyn Store>,
+        catalog: watch::Receiver<Arc<Catalog>>,
+        clock: Arc<dyn Clock>,
+        options: RetentionOptions,
+    ) -> Retention {
+        let mut keeper = Keeper { store, options, rounds: 0, blanked: HashMap::new() };
         let task = tokio::spawn(async move {
             loop {
-                let keep_us = i64::try_from(options.keep.as_micros()).unwrap_or(i64::MAX);
-                let before = Timestamp(clock.now().0.saturating_sub(keep_us));
-                match round(store.as_ref(), before, options).await {
-                    Ok(rows) => observe::pruned(rows, before),
+                let current = catalog.borrow().clone();
+                match keeper.round(&current, clock.now()).await {
+                    Ok(rows) => observe::pruned(rows),
                     Err(error) => observe::prune_failed(&error),
                 }
                 tokio::time::sleep(options.every).await;
@@ -63,14 +82,55 @@ impl Drop for Retention {
     }
 }
 
-async fn round(store: &dyn Store, before: Timestamp, options: RetentionOptions) -> StoreResult<u64> {
-    let mut rows = 0;
-    loop {
-        let gone = store.prune(before, options.chunk_rows_max).await?;
-        if gone == 0 {
-            return Ok(rows);
+struct Keeper {
+    store: Arc<dyn Store>,
+    options: RetentionOptions,
+    rounds: u64,
+    /// Up to where the payloads of an account are blanked.
+    blanked: HashMap<AccountId, Timestamp>,
+}
+
+impl Keeper {
+    async fn round(&mut self, catalog: &Catalog, now: Timestamp) -> StoreResult<u64> {
+        if self.rounds.is_multiple_of(ROUNDS_PER_WHOLE) {
+            self.blanked.clear();
         }
-        rows += gone;
-        tokio::time::sleep(options.pause).await;
+        self.rounds += 1;
+        let accounts: Vec<(AccountId, RetentionSettings)> = catalog
+            .accounts()
+            .map(|(id, account)| (id.clone(), account.retention.unwrap_or(self.options.keep)))
+            .collect();
+        let days = accounts.iter().map(|(_, keep)| keep.activity_days);
+        let longest = days.max().unwrap_or_default().max(self.options.keep.activity_days);
+        let (store, chunk) = (Arc::clone(&self.store), self.options.chunk_rows_max);
+        let mut rows = self.repeat(|| store.prune(ago(now, longest), chunk)).await?;
+        for (account, keep) in &accounts {
+            if keep.activity_days < longest {
+                let before = ago(now, keep.activity_days);
+                rows += self.repeat(|| store.prune_account(account, before, chunk)).await?;
+            }
+            let Some(days) = keep.payload_days.filter(|days| *days < keep.activity_days) else { continue };
+            let (from, before) = (self.blanked.get(account).copied().unwrap_or(Timestamp(0)), ago(now, days));
+            rows += self.repeat(|| store.blank_payloads(account, from, before, chunk)).await?;
+            self.blanked.insert(account.clone(), before);
+        }
+        Ok(rows)
     }
+
+    /// Repeats `step` until nothing is left to do.
+    async fn repeat<F: Future<Output = StoreResult<u64>>>(&self, step: impl Fn() -> F) -> StoreResult<u64> {
+        let mut rows = 0;
+        loop {
+            let gone = step().await?;
+            if gone == 0 {
+                return Ok(rows);
+            }
+            rows += gone;
+            tokio::time::sleep(self.options.pause).await;
+        }
+    }
+}
+
+fn ago(now: Timestamp, days: u32) -> Timestamp {
+    Timestamp(now.0.saturating_sub(i64::from(days) * DAY_US))
 }

@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use fastn_contract::activity::{EventStatus, Origin};
 use fastn_contract::quota::QuotaOutcome;
 use fastn_domain::Timestamp;
+use fastn_domain::journal::Count;
 use fastn_domain::quota::{MINUTE, Window};
 
 use crate::catalog::{HARD_LIMIT, QUEUE_LIMIT, RATE_LIMIT};
-use crate::oracle::Believed;
+use crate::oracle::{Believed, is_erasure};
 use crate::world::{Id, World};
 
 pub(crate) fn check(world: &World, journal: &Believed<'_>) {
-    check_counts(journal);
+    check_counts(world, journal);
     check_batches(world, journal);
     check_debounces(world, journal);
     if world.limited {
@@ -20,21 +21,25 @@ pub(crate) fn check(world: &World, journal: &Believed<'_>) {
     }
 }
 
-/// No window holds more than its limit.
-fn check_counts(journal: &Believed<'_>) {
+/// No window holds more than its limit. A customer that was erased counts from nothing.
+fn check_counts(world: &World, journal: &Believed<'_>) {
     let mut windows: HashMap<(String, &str, Timestamp), u64> = HashMap::new();
-    for event in journal.admitted.values() {
-        for count in &event.counted {
-            *windows.entry((event.scope.key(), &count.counter, count.from)).or_default() += 1;
+    for (offset, event) in &journal.admitted {
+        let scope = event.scope.key();
+        if is_erasure(world, *offset) {
+            windows.retain(|(own, _, _), _| *own != scope);
         }
-    }
-    for ((scope, counter, from), used) in windows {
-        let limit = match (scope.as_str(), counter) {
-            (_, counter) if counter.starts_with("rate/") => RATE_LIMIT,
-            ("acc/c1", _) => HARD_LIMIT,
-            _ => QUEUE_LIMIT,
-        };
-        assert!(used <= limit, "{used} of {limit} in the window of {counter} of {scope} from {from}");
+        for count in &event.counted {
+            let used = windows.entry((scope.clone(), &count.counter, count.from)).or_default();
+            *used += 1;
+            let limit = match (scope.as_str(), count.counter.as_str()) {
+                (_, counter) if counter.starts_with("rate/") => RATE_LIMIT,
+                ("acc/c1", _) => HARD_LIMIT,
+                _ => QUEUE_LIMIT,
+            };
+            let Count { counter, from, .. } = count;
+            assert!(*used <= limit, "{used} of {limit} in the window of {counter} of {scope} from {from}");
+        }
     }
 }
 
@@ -43,6 +48,9 @@ fn check_exact(world: &World, journal: &Believed<'_>) {
     let mut minutes: HashMap<Timestamp, u64> = HashMap::new();
     for (offset, admitted) in &journal.admitted {
         let (at, event) = &world.events[*offset as usize];
+        if event.scope.customer.as_str() == "c1" && is_erasure(world, *offset) {
+            minutes.clear();
+        }
         let counts = admitted.status != EventStatus::Duplicate && event.origin != Origin::Command;
         if event.scope.customer.as_str() != "c1" || !counts {
             continue;
@@ -65,6 +73,7 @@ fn check_batches(world: &World, journal: &Believed<'_>) {
             members.entry(batched.execution).or_default().push(&world.events[*offset as usize].1.data);
         }
     }
+    members.retain(|id, _| !journal.erased.contains(id));
     assert_eq!(members.len(), journal.batches.len(), "batches were opened and not started, or the other way round");
     for (id, data) in members {
         let started = journal.batches.get(&id).unwrap_or_else(|| panic!("batch {id} never started"));

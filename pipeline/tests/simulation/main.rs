@@ -159,6 +159,7 @@ fn finds_sabotage() {
         Sabotage::NoDedup,
         Sabotage::ForgetfulCleaner,
         Sabotage::ForgetfulCounters,
+        Sabotage::HalfErasure,
     ];
     let found: Vec<_> = all
         .into_iter()

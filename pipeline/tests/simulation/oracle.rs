@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use fastn_contract::activity::{EventStatus, ExecutionStatus};
 use fastn_contract::quota::QuotaOutcome;
 use fastn_domain::journal::{AdmittedEvent, Finished, JournalRecord, NewExecution, Started};
+use fastn_domain::scope::Scope;
 
 use crate::world::{Id, World};
 
@@ -12,6 +13,8 @@ use crate::world::{Id, World};
 pub(crate) struct Believed<'w> {
     pub(crate) admitted: BTreeMap<u64, &'w AdmittedEvent>,
     pub(crate) batches: HashMap<Id, &'w Started>,
+    /// Batches that were open when their customer was erased: they never start.
+    pub(crate) erased: HashSet<Id>,
     started: HashMap<Id, &'w NewExecution>,
     pub(crate) finished: HashMap<Id, &'w Finished>,
     sequence: Vec<(String, Id)>,
@@ -19,9 +22,12 @@ pub(crate) struct Believed<'w> {
 
 fn believed(world: &World) -> Believed<'_> {
     let mut claimed = 0;
+    let mut scopes: HashMap<Id, &Scope> = HashMap::new();
+    let mut opened: HashMap<Id, &Scope> = HashMap::new();
     let mut journal = Believed {
         admitted: BTreeMap::new(),
         batches: HashMap::new(),
+        erased: HashSet::new(),
         started: HashMap::new(),
         finished: HashMap::new(),
         sequence: Vec::new(),
@@ -34,6 +40,14 @@ fn believed(world: &World) -> Believed<'_> {
             JournalRecord::Claim(claim) => claimed = claim.epoch,
             JournalRecord::Admitted(admitted) => {
                 for event in &admitted.events {
+                    if is_erasure(world, event.offset) {
+                        let mut own = scopes.iter().filter(|(_, scope)| ***scope == event.scope);
+                        let survivor = own.find(|(id, _)| !journal.finished.contains_key(*id));
+                        assert_eq!(survivor, None, "an execution outlived the erasure at {}", event.offset);
+                        journal.erased.extend(opened.extract_if(|_, scope| **scope == event.scope).map(|(id, _)| id));
+                    }
+                    opened.extend(event.batches.iter().map(|batched| (batched.execution, &event.scope)));
+                    scopes.extend(event.executions.iter().map(|start| (start.id, &event.scope)));
                     for start in &event.executions {
                         let before = journal.started.insert(start.id, start);
                         assert!(before.is_none(), "execution {} was started twice", start.id);
@@ -44,12 +58,16 @@ fn believed(world: &World) -> Believed<'_> {
                 }
             }
             JournalRecord::Started(started) => {
+                assert!(!journal.erased.contains(&started.start.id), "batch {} outlived an erasure", started.start.id);
+                opened.remove(&started.start.id);
+                scopes.insert(started.start.id, &started.scope);
                 let before = journal.batches.insert(started.start.id, started);
                 assert!(before.is_none(), "batch {} was started twice", started.start.id);
                 let before = journal.started.insert(started.start.id, &started.start);
                 assert!(before.is_none(), "execution {} was started twice", started.start.id);
             }
             JournalRecord::Progress(progress) => {
+                scopes.extend(progress.invoked.iter().map(|start| (start.id, &progress.scope)));
                 journal.started.extend(progress.invoked.iter().map(|start| (start.id, start)));
             }
             JournalRecord::Finished(finished) => {
@@ -60,6 +78,10 @@ fn believed(world: &World) -> Believed<'_> {
         }
     }
     journal
+}
+
+pub(crate) fn is_erasure(world: &World, offset: u64) -> bool {
+    world.events[offset as usize].1.is_erasure()
 }
 
 /// Checks everything; panics with what is wrong.

@@ -147,6 +147,16 @@ impl World {
         self.events.push((self.now, command));
     }
 
+    /// Erases a customer.
+    fn send_erase(&mut self) {
+        let customer = *self.random.pick(&["c1", "c2", "c3"]);
+        self.sent += 1;
+        let data = serde_json::to_string(&Command::Erase).expect("a command is JSON");
+        let command = event(&format!("erase{}", self.sent), customer, None, COMMAND_TYPE, Origin::Command, &data);
+        self.tell(|| format!("erase {customer}"));
+        self.events.push((self.now, command));
+    }
+
     /// One thing that could happen next.
     pub(crate) fn step(&mut self, faults: bool) {
         self.now = Timestamp(self.now.0 + 1 + self.random.below(2_000) as i64);
@@ -159,7 +169,7 @@ impl World {
             return self.claim();
         }
         if faults && self.random.chance(1) {
-            return self.send_cancel();
+            return if self.random.chance(25) { self.send_erase() } else { self.send_cancel() };
         }
         let zombies = self.writers.len() as u64 - 1;
         let who = if zombies > 0 && self.random.chance(40) { 1 + self.random.below(zombies) as usize } else { 0 };

@@ -9,6 +9,7 @@ use fastn_log::{Topic, event_record_at};
 
 use super::Api;
 use super::idempotency::IdempotencyKey;
+use super::ports::Ports;
 use super::problem::{ApiError, ApiResult};
 
 /// The `source` of events that the API itself makes.
@@ -34,7 +35,8 @@ pub(crate) fn request_id_of(prefix: &str, what: &str, key: Option<&IdempotencyKe
     }
 }
 
-fn random_hex() -> String {
+/// 128 random bits.
+pub(crate) fn random_hex() -> String {
     let mut bytes = [0u8; 16];
     // The generator of the TLS library; it fails only when the system has no randomness at all.
     aws_lc_rs::rand::fill(&mut bytes).expect("the system gives random bytes");
@@ -43,6 +45,11 @@ fn random_hex() -> String {
 
 /// Makes `command` durable in the customer's partition.
 pub(crate) async fn append_command(api: &Api, scope: &Scope, id: &str, command: &Command) -> ApiResult<()> {
+    append_to(api, scope, id, command).await
+}
+
+/// The same where there is no request.
+pub(crate) async fn append_to(ports: &Ports, scope: &Scope, id: &str, command: &Command) -> ApiResult<()> {
     let data = serde_json::to_string(command)
         .map_err(|error| ApiError::new(ErrorCode::InternalError, format!("the command does not serialize: {error}")))?;
     let event = EventRecord {
@@ -61,14 +68,14 @@ pub(crate) async fn append_command(api: &Api, scope: &Scope, id: &str, command: 
         reply_to: None,
         traceparent: None,
     };
-    append(api, &event).await
+    append(ports, &event).await
 }
 
 /// Makes `event` durable in its customer's partition.
-pub(crate) async fn append(api: &Api, event: &EventRecord) -> ApiResult<()> {
-    let partition = partition_of(&event.scope, api.log.partitions());
-    let record = event_record_at(event, api.catalog.current().revision);
-    api.log.append(Topic::Events, partition, vec![record]).await?;
+pub(crate) async fn append(ports: &Ports, event: &EventRecord) -> ApiResult<()> {
+    let partition = partition_of(&event.scope, ports.log.partitions());
+    let record = event_record_at(event, ports.catalog.current().revision);
+    ports.log.append(Topic::Events, partition, vec![record]).await?;
     Ok(())
 }
 

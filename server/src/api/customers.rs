@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use fastn_contract::error::ErrorCode;
 use fastn_contract::error::FieldError;
 use fastn_contract::page::Page;
 use fastn_contract::resource::{Customer, Stored};
@@ -15,6 +16,7 @@ use super::caller::Caller;
 use super::extract::{Body, Params, PathParts, Precondition, checked};
 use super::problem::{ApiError, ApiResult};
 use super::resources::{self, ListParams};
+use super::{erasures, log_keys};
 
 const KIND: ResourceKind = ResourceKind::Customer;
 /// Most executions of one customer at once, and its greatest share in the fair queue.
@@ -69,8 +71,15 @@ pub(crate) async fn put(
         }
     }
     check_limits(&api, &caller, &customer)?;
-    let write = resources::writing(KIND, Some(own), &id, &customer, expect)?;
-    resources::put::<Customer>(&api, &caller, write).await
+    if let Some(erasure) = erasures::running(&api, &caller.account, &own) {
+        let detail = format!("customer {id} is being erased by {erasure}; wait until that is done");
+        return Err(ApiError::new(ErrorCode::Conflict, detail));
+    }
+    let mut writes = log_keys::switch(&api, &caller, &own, customer.encrypt_log).await?;
+    writes.push(resources::writing(KIND, Some(own), &id, &customer, expect)?);
+    let rows = resources::write_all(&api, &caller, writes).await?;
+    log_keys::made_with_customer(&api, &caller, &rows).await?;
+    resources::written::<Customer>(&rows)
 }
 
 /// Its own limits, and the tier that gives it others.

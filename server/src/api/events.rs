@@ -9,15 +9,15 @@ use fastn_contract::command::{Accepted, SendEvent};
 use fastn_contract::error::ErrorCode;
 use fastn_contract::page::Page;
 use fastn_contract::quota::QuotaOutcome;
-use fastn_domain::event::EventRecord;
-use fastn_domain::{EventId, TriggerId};
-use fastn_store::{EventFilter, StoredEvent};
+use fastn_domain::EventId;
+use fastn_store::EventFilter;
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
 use super::caller::Caller;
 use super::extract::{Params, PathParts, checked, instant, page};
 use super::problem::{ApiError, ApiResult};
+use super::replays::build::event_as_it_came;
 use super::{Api, commands};
 
 /// The query of the list of events.
@@ -112,33 +112,11 @@ pub(crate) async fn replay(
         let detail = format!("event {id} was not refused by a quota; replay its executions instead");
         return Err(ApiError::new(ErrorCode::Conflict, detail));
     }
-    let again = event_again(event, stored)?;
+    let again = event_as_it_came(event, stored).map_err(|error| {
+        ApiError::new(ErrorCode::DbError, format!("the stored event {id} cannot be read: {error}"))
+    })?;
     commands::append(&api, &again).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted { event_id: id, event_ids: Vec::new() })))
-}
-
-/// The event as it came.
-fn event_again(id: EventId, stored: StoredEvent) -> ApiResult<EventRecord> {
-    let unreadable = |error: &dyn std::fmt::Display| {
-        ApiError::new(ErrorCode::DbError, format!("the stored event cannot be read: {error}"))
-    };
-    let StoredEvent { scope, view, headers, data, time } = stored;
-    Ok(EventRecord {
-        id,
-        source: view.source,
-        kind: view.kind,
-        subject: view.subject,
-        time,
-        scope,
-        origin: view.origin,
-        trigger: view.trigger.as_deref().map(TriggerId::new).transpose().map_err(|error| unreadable(&error))?,
-        workflow: None,
-        environment: None,
-        headers: serde_json::from_str(&headers).map_err(|error| unreadable(&error))?,
-        data: data.into(),
-        reply_to: None,
-        traceparent: None,
-    })
 }
 
 /// The routes of the ingest role, for the document only.

@@ -5,15 +5,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use fastn_contract::activity::{ExecutionStatus, ExecutionView};
-use fastn_contract::command::{Decision, ReplayExecution, ReplayFrom, RunAnswer};
+use fastn_contract::command::{Decision, ReplayExecution, RunAnswer};
 use fastn_contract::error::ErrorCode;
 use fastn_contract::page::Page;
-use fastn_domain::catalog::Catalog;
-use fastn_domain::event::{Command, Header, Replay};
-use fastn_domain::route::replay_execution;
+use fastn_domain::event::Command;
 use fastn_domain::time::parse_rfc3339;
-use fastn_domain::{EnvironmentId, EventId, ExecutionId, Reach, Scope, Timestamp, TriggerId, WorkflowId};
-use fastn_store::{ExecutionFilter, ReplaySource};
+use fastn_domain::{ExecutionId, Reach, Scope, Timestamp};
+use fastn_store::ExecutionFilter;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -21,6 +19,7 @@ use super::caller::Caller;
 use super::extract::{Body, Params, PathParts, execution_id, instant, page};
 use super::idempotency::IdempotencyKey;
 use super::problem::{ApiError, ApiResult};
+use super::replays::build::{replay_of, version_to_run};
 use super::{Api, commands};
 
 /// Longest remark of a decision.
@@ -220,55 +219,4 @@ pub(crate) async fn start_replay(
     let new = replay.execution;
     commands::append_command(api, &scope, &id, &Command::Replay(Box::new(replay))).await?;
     Ok(new)
-}
-
-fn version_to_run(catalog: &Catalog, source: &ReplaySource, asked: Option<u32>) -> ApiResult<u32> {
-    let workflow = &source.view.workflow;
-    let versions = WorkflowId::new(workflow)
-        .ok()
-        .and_then(|id| catalog.account(&source.scope.account)?.workflows.get(&id).map(|entry| &entry.versions));
-    let newest = versions.and_then(|versions| versions.last_key_value().map(|(version, _)| *version));
-    let version = match asked {
-        None => source.view.version,
-        Some(0) => newest.unwrap_or(0),
-        Some(version) => version,
-    };
-    if versions.is_some_and(|versions| versions.contains_key(&version)) {
-        return Ok(version);
-    }
-    let detail = format!("workflow {workflow} has no version {version} to replay with; name another `version`");
-    Err(ApiError::new(ErrorCode::WorkflowNotPublished, detail))
-}
-
-fn replay_of(
-    source: ReplaySource,
-    of: ExecutionId,
-    version: u32,
-    from: ReplayFrom,
-    request: &str,
-) -> ApiResult<Replay> {
-    let unreadable = |error: &dyn std::fmt::Display| {
-        ApiError::new(ErrorCode::DbError, format!("the stored execution {of} cannot be read: {error}"))
-    };
-    let headers: Vec<Header> = serde_json::from_str(&source.headers).map_err(|error| unreadable(&error))?;
-    let trigger = source.view.trigger.as_deref().map(TriggerId::new).transpose();
-    Ok(Replay {
-        of,
-        request: request.to_owned(),
-        execution: replay_execution(&source.scope, of, request),
-        workflow: WorkflowId::new(&source.view.workflow).map_err(|error| unreadable(&error))?,
-        version,
-        environment: EnvironmentId::new(&source.view.environment).map_err(|error| unreadable(&error))?,
-        trigger: trigger.map_err(|error| unreadable(&error))?,
-        event_id: EventId::new(&source.view.event_id).map_err(|error| unreadable(&error))?,
-        event_kind: source.event_kind,
-        event_source: source.event_source,
-        event_time: source.event_time,
-        headers,
-        input: source.input,
-        results: match from {
-            ReplayFrom::Start => Vec::new(),
-            ReplayFrom::FailedStep => source.results,
-        },
-    })
 }

@@ -26,12 +26,14 @@ const DURATION_PATTERN: &str = "^[0-9]{1,9}[smhd]$";
         (name = "Executions", description = "Every run, its steps, cancel, replay, decide, follow."),
         (name = "Dead letters", description = "Executions that failed for good."),
         (name = "Alerts", description = "Rules, the times that they fired, and who was told."),
+        (name = "Replays", description = "Many executions or events once more, at a rate."),
         (name = "Workflows", description = "Settings, versions, deployments, runs."),
         (name = "Triggers", description = "What starts workflows."),
         (name = "Quotas", description = "Plans, tiers, limits, and what is used of them."),
         (name = "Schedules", description = "Triggers that fire by the clock: how they stand, run, backfill, pause, resume."),
         (name = "Apps", description = "Connector apps, whose events come to one shared URL."),
-        (name = "Customers", description = "The account's customers."),
+        (name = "Customers", description = "The account's customers, their export and their erasure."),
+        (name = "Settings", description = "What holds for the account as a whole."),
         (name = "Secrets", description = "Written, never read back."),
         (name = "Environment configuration", description = "Values that workflows read."),
         (name = "System", description = "Health, metrics, this document.")
@@ -202,8 +204,10 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
         operation["security"] = json!([]);
     }
     // What it is about is named in a header or in the body.
-    let elsewhere = ["/v1/app-events", "/v1/events", "/v1/usage/current", "/v1/quota-settings"].contains(&path);
-    if elsewhere || path.contains('{') || path.ends_with("/replay") {
+    let elsewhere =
+        ["/v1/app-events", "/v1/events", "/v1/usage/current", "/v1/quota-settings", "/v1/settings/retention"]
+            .contains(&path);
+    if elsewhere || path.contains('{') || path.ends_with("/replay") || path.starts_with("/v1/replays") {
         codes.push(ErrorCode::NotFound);
     }
     if protected && writes {

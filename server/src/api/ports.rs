@@ -36,6 +36,8 @@ pub struct Ports {
     pub log: Arc<dyn Log>,
     /// The configuration as this node sees it.
     pub catalog: CatalogView,
+    /// How long the log keeps what nobody needs any more.
+    pub log_keep: Duration,
     /// Whose requests are answered here.
     pub residency: Arc<Residency>,
     /// The workflow compiler.

@@ -91,9 +91,15 @@ pub(crate) async fn put<T: DeserializeOwned + Serialize>(
     caller: &Caller,
     write: ResourceWrite,
 ) -> ApiResult<Response> {
-    let row = write_one(api, caller, write).await?;
+    written::<T>(&[write_one(api, caller, write).await?])
+}
+
+/// The answer to writes of which the last one was asked for.
+pub(crate) fn written<T: DeserializeOwned + Serialize>(rows: &[ResourceRow]) -> ApiResult<Response> {
+    let missing = || ApiError::new(fastn_contract::error::ErrorCode::DbError, "the database returned no row");
+    let row = rows.last().ok_or_else(missing)?;
     let status = if row.version == 1 { StatusCode::CREATED } else { StatusCode::OK };
-    answer::<T>(status, &row)
+    answer::<T>(status, row)
 }
 
 /// Deletes one resource that must be there.
@@ -193,6 +199,10 @@ pub(crate) fn name_of(kind: ResourceKind) -> &'static str {
         ResourceKind::Plan => "plan",
         ResourceKind::CustomerTier => "customer tier",
         ResourceKind::QuotaSettings => "quota settings",
+        ResourceKind::LogKey => "data key",
+        ResourceKind::Retention => "retention",
+        ResourceKind::Replay => "replay",
+        ResourceKind::Erasure => "erasure",
         ResourceKind::ScheduleState => "schedule",
         ResourceKind::App => "app",
         ResourceKind::Subscription => "subscription",

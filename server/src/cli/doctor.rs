@@ -177,7 +177,7 @@ pub(crate) async fn rebuild(file: Option<&Path>, layer: Layer) -> anyhow::Result
         indicatif::ProgressStyle::with_template("rebuild {wide_bar} {pos}/{len} records, {eta} left")
             .context("the bar's template")?,
     );
-    let result = wiring::rebuild(log.clone(), store.clone(), |done, total| {
+    let result = wiring::rebuild(&config, log.clone(), store.clone(), |done, total| {
         bar.set_length(total);
         bar.set_position(done);
     })

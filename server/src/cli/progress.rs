@@ -27,10 +27,15 @@ impl Progress {
 
     /// One more part is done.
     pub(crate) fn step(&self) {
+        self.reach(self.bar.position() + 1);
+    }
+
+    /// So many parts are done.
+    pub(crate) fn reach(&self, parts: u64) {
         if self.bar.is_hidden() && self.began.elapsed() > QUIET {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
         }
-        self.bar.inc(1);
+        self.bar.set_position(parts);
     }
 }
 

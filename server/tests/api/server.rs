@@ -101,6 +101,7 @@ impl Server {
             store: store.clone(),
             log: log.clone(),
             catalog: CatalogView(catalog),
+            log_keep: std::time::Duration::from_secs(3_600),
             residency: Arc::new(residency),
             compile: Arc::new(|source, _| match source.contains("BROKEN") {
                 true => Err(SourceError { message: "expected `)`".to_owned(), line: 3, column: 7 }),
@@ -220,6 +221,8 @@ pub(crate) fn sample(path: &str) -> (String, Option<Value>) {
         "/v1/alert-rules/{id}/silence" => json!({"duration": "1h"}),
         "/v1/plans/{id}" | "/v1/customer-tiers/{id}" => json!({"id": "x"}),
         "/v1/quota-settings" => json!({"plan": "unlimited"}),
+        "/v1/replays" | "/v1/replays/preview" => json!({"select": {"of": "dead_letters"}}),
+        "/v1/settings/retention" => json!({"activityDays": 30}),
         "/v1/executions/{id}/decisions" => json!({"step": "approval", "approved": true}),
         _ => json!({}),
     };

@@ -143,7 +143,7 @@ pub struct CounterState {
     pub from: Timestamp,
     /// Where it ends.
     pub to: Timestamp,
-    /// How much is used.
+    /// How much is used; nothing when the counter is forgotten.
     #[serde(with = "crate::long")]
     pub used: u64,
 }
@@ -157,6 +157,6 @@ pub struct BatchState {
     pub execution: ExecutionId,
     /// What it becomes.
     pub plan: BatchPlan,
-    /// Offsets of its events in `events[p]`, in order.
+    /// Offsets of its events in `events[p]`, in order; none when the batch is forgotten, and will not start.
     pub events: Vec<i64>,
 }

@@ -101,6 +101,22 @@ impl Counters {
         }
     }
 
+    /// Forgets the counters of a customer, and gives their names and windows in a fixed order.
+    pub fn forget(&mut self, scope: &Scope) -> Named {
+        let mut gone: Named =
+            self.customers.remove(scope).unwrap_or_default().into_iter().map(|(name, one)| (name.into(), one)).collect();
+        gone.sort_by(|(a, _), (b, _)| a.cmp(b));
+        gone
+    }
+
+    /// Forgets one counter, if it has counted in no window after this one.
+    pub fn forget_one(&mut self, scope: &Scope, name: &str, window: Window) {
+        let Some(counters) = self.customers.get_mut(scope) else { return };
+        if counters.get(name).is_some_and(|counter| counter.window.start <= window.start) {
+            counters.remove(name);
+        }
+    }
+
     /// Forgets windows that ended before `over`, and gives the counters of the others that only records below `seq` tell,
     /// by customer, in a fixed order. They count as told by record `next` on, one record a customer.
     pub fn say_again(&mut self, seq: u64, next: u64, over: Timestamp) -> Vec<(Arc<Scope>, Named)> {

@@ -129,7 +129,7 @@ async fn put(tx: &mut PgConnection, row: &ResourceRow) -> StoreResult<()> {
     .execute(&mut *tx)
     .await
     .map_err(failed)?;
-    let body = (row.kind != ResourceKind::Secret).then_some(row.body.as_str());
+    let body = (!row.kind.is_secret()).then_some(row.body.as_str());
     sqlx::query!(
         "INSERT INTO resource_changes (revision, kind, account, customer, id, version, at, deleted, body) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",

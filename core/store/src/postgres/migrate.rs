@@ -97,11 +97,13 @@ pub async fn migrate(owner_url: &str, options: &MigrateOptions) -> StoreResult<M
         .execute(&mut owner)
         .await
         .map_err(failed)?;
-    sqlx::query!("SELECT grant_alert_rights($1, $2) AS done", options.application_role, options.projector_role)
+    let (application, projector) = (&options.application_role, &options.projector_role);
+    sqlx::query!("SELECT grant_alert_rights($1, $2) AS done", application, projector)
         .execute(&mut owner)
         .await
         .map_err(failed)?;
-    sqlx::query!("SELECT grant_polls($1) AS done", options.application_role)
+    sqlx::query!("SELECT grant_polls($1) AS done", application).execute(&mut owner).await.map_err(failed)?;
+    sqlx::query!("SELECT grant_rights_of_privacy($1, $2) AS done", application, projector)
         .execute(&mut owner)
         .await
         .map_err(failed)?;

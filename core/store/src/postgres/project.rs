@@ -9,6 +9,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::columns::{Events, Executions, States};
 use super::error::{commit, database};
+use super::privacy::erase_again;
 use super::usage;
 use crate::error::refused;
 use crate::projection::{Advance, EventRow, Position, ProjectionBatch};
@@ -30,7 +31,7 @@ pub(super) async fn position(pool: &PgPool, partition: u32) -> StoreResult<Posit
 
 pub(super) async fn project(pool: &PgPool, batch: ProjectionBatch) -> StoreResult<()> {
     let failed = |error| database("project", "a batch", error);
-    let ProjectionBatch { mut advances, events, mut executions, mut patches, usage: used } = batch;
+    let ProjectionBatch { mut advances, events, mut executions, mut patches, usage: used, erased } = batch;
     advances.sort_by_key(|advance| advance.partition);
     let replayed: Vec<Vec<u8>> =
         executions.iter().filter_map(|row| row.replay_of).map(|id: ExecutionId| id.to_bytes().to_vec()).collect();
@@ -56,6 +57,9 @@ pub(super) async fn project(pool: &PgPool, batch: ProjectionBatch) -> StoreResul
             .map_err(failed)?;
     }
     usage::count(&mut tx, &used).await.map_err(failed)?;
+    for scope in &erased {
+        erase_again(&mut tx, scope).await.map_err(failed)?;
+    }
     tx.commit().await.map_err(|error| commit("project", "a batch", error))
 }
 

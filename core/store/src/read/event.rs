@@ -2,20 +2,23 @@
 
 use fastn_contract::activity::EventView;
 use fastn_contract::page::Page;
+use fastn_domain::event::Header;
 use fastn_domain::ids::EventId;
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 
 use super::row::{Columns, execution_id, next_cursor, read_label_error};
-use super::{Cells, Reader, Select};
 use crate::label::Label as _;
-use crate::seam::{EventFilter, PageRequest, StoreResult, StoredEvent};
+use crate::seam::{EventFilter, EventState, PageRequest, StoreResult, StoredEvent};
+use super::{Cells, Reader, Select, Value};
 
 const LIST: &str = "SELECT t.seq, t.customer, t.id, t.received, t.status, t.kind, t.source, t.subject, t.origin, \
     t.trigger_id, t.time, t.reason, t.quota, t.executions FROM events t";
 
 const ONE: &str = "SELECT t.seq, t.customer, t.id, t.received, t.status, t.kind, t.source, t.subject, t.origin, \
     t.trigger_id, t.time, t.reason, t.quota, t.executions, t.account, t.headers, t.data FROM events t";
+
+const STATES: &str = "SELECT t.id, t.status, t.executions FROM events t";
 
 pub(crate) async fn list(
     reader: &mut impl Reader,
@@ -72,7 +75,7 @@ pub(crate) async fn stored(reader: &mut impl Reader, reach: &Reach, id: &EventId
     let Some(data) = row.text_or_null("data")? else { return Ok(None) };
     let (account, customer) = (row.text("account")?, row.text("customer")?);
     let scope = Scope::parse(&account, &customer).map_err(|_| read_label_error("events", "customer", &customer))?;
-    let headers = row.text_or_null("headers")?.unwrap_or_else(|| "[]".to_owned());
+    let headers = row.json::<Vec<Header>>("headers")?.unwrap_or_default();
     let time = Timestamp(row.number("time")?);
     Ok(Some(StoredEvent { scope, view, headers, data, time }))
 }
@@ -83,6 +86,27 @@ pub(crate) async fn one(reader: &mut impl Reader, reach: &Reach, id: &EventId) -
     let mut event = view(row)?;
     event.data = Columns::new("events", row).value("data")?;
     Ok(Some(event))
+}
+
+pub(crate) async fn states(reader: &mut impl Reader, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<EventState>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut query = Select::within(STATES, reach);
+    query.push(" AND t.id").one_of(ids.iter().map(|id| Value::Text(id.to_string())));
+    let rows = reader.rows(query, "look at", "events").await?;
+    rows.iter().map(state).collect()
+}
+
+fn state(row: &impl Cells) -> StoreResult<EventState> {
+    let row = Columns::new("events", row);
+    let id = row.text("id")?;
+    let executions = row.bytes("executions")?.unwrap_or_default().chunks_exact(16).filter_map(execution_id);
+    Ok(EventState {
+        id: EventId::new(&id).map_err(|_| read_label_error("events", "id", &id))?,
+        status: row.label("status")?,
+        executions: executions.collect(),
+    })
 }
 
 fn view(row: &impl Cells) -> StoreResult<EventView> {

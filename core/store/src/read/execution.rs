@@ -1,6 +1,6 @@
 //! Reading executions.
 
-use fastn_contract::activity::ExecutionView;
+use fastn_contract::activity::{ExecutionStatus, ExecutionView};
 use fastn_contract::page::Page;
 use fastn_domain::event::Header;
 use fastn_domain::ids::{AccountId, CustomerId, ExecutionId};
@@ -9,7 +9,7 @@ use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 
 use super::row::{Columns, next_cursor, read_label_error};
-use super::{Cells, Reader, Select};
+use super::{Cells, Reader, Select, Value};
 use crate::activity_view::{latest_results, live_steps, log_lines, merged_headers, step_views};
 use crate::label::Label as _;
 use crate::seam::{ExecutionFilter, PageRequest, ReplaySource, StoreResult};
@@ -108,6 +108,25 @@ pub(crate) async fn replay_source(
         event_time: Timestamp(row.number_or_null("event_time")?.unwrap_or_default()),
         results: latest_results(row.lines::<OpRecord>("results")?),
     }))
+}
+
+pub(crate) async fn states(
+    reader: &mut impl Reader,
+    reach: &Reach,
+    ids: &[ExecutionId],
+) -> StoreResult<Vec<(ExecutionId, ExecutionStatus)>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut query = Select::within("SELECT t.id, t.status FROM executions t", reach);
+    query.push(" AND t.id").one_of(ids.iter().map(|id| Value::Bytes(id.to_bytes().to_vec())));
+    let rows = reader.rows(query, "look at", "executions").await?;
+    rows.iter().map(state).collect()
+}
+
+fn state(row: &impl Cells) -> StoreResult<(ExecutionId, ExecutionStatus)> {
+    let row = Columns::new("executions", row);
+    Ok((row.execution("id")?, row.label("status")?))
 }
 
 fn summary(row: &impl Cells) -> StoreResult<ExecutionView> {

@@ -58,6 +58,18 @@ impl Select {
         self
     }
 
+    /// ` IN (…)` over at least one value.
+    pub(crate) fn one_of(&mut self, values: impl Iterator<Item = Value>) -> &mut Self {
+        self.push(" IN (");
+        for (at, value) in values.enumerate() {
+            if at > 0 {
+                self.push(", ");
+            }
+            self.bind(value);
+        }
+        self.push(")")
+    }
+
     /// The end of a list's query, newest first by `time`: the place to go on from and one row more than the page has.
     /// Returns the page's rows.
     pub(crate) fn newest_first(

@@ -115,7 +115,7 @@ async fn put(tx: &mut Transaction<'static, Sqlite>, row: &ResourceRow) -> StoreR
         .bind(version)
         .bind(row.updated.0)
         .bind(row.deleted)
-        .bind((row.kind != ResourceKind::Secret).then_some(&row.body))
+        .bind((!row.kind.is_secret()).then_some(&row.body))
         .execute(&mut **tx)
         .await
         .map_err(failed)?;

@@ -8,6 +8,7 @@
 //!   patches     UPDATE … FROM (VALUES …), only of those that have not ended
 //!   usage       INSERT … ON CONFLICT DO UPDATE SET used = used + …
 //!   letters     of those that failed: INSERT … SELECT; of those that are replayed: UPDATE
+//!   erased      DELETE of customers that were erased, while everything is made anew
 //! COMMIT
 //! ```
 
@@ -21,6 +22,7 @@ use sqlx::{Row as _, Sqlite, SqlitePool, Transaction};
 use self::bind::{Arguments, bind_event, bind_execution, bind_progress};
 use self::statement::{DEAD_LETTERS, EVENTS, EXECUTIONS, MARK_REPLAYED, PROGRESS, Statement, chunks};
 use super::error::database;
+use super::privacy;
 use super::usage;
 use crate::error::refused;
 use crate::projection::{Advance, Position, ProjectionBatch};
@@ -59,6 +61,9 @@ pub(super) async fn project(pool: &SqlitePool, batch: ProjectionBatch) -> StoreR
     run(&mut tx, &DEAD_LETTERS, failures, bind_id).await?;
     run(&mut tx, &MARK_REPLAYED, replayed, bind_id).await?;
     usage::count(&mut tx, &batch.usage).await.map_err(failed)?;
+    for scope in &batch.erased {
+        privacy::erase_rows(&mut tx, scope, -1).await.map_err(failed)?;
+    }
     tx.commit().await.map_err(failed)
 }
 

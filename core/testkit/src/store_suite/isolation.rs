@@ -18,9 +18,7 @@ use fastn_domain::journal::{Flow, HeldBy};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    AlertFilter, AlertMemory, AlertSave, ApiCalls, EventFilter, EventRow, ExecutionFilter, ExecutionRow, Expect,
-    PageRequest, Polls, Position, ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store,
-    StoreResult, StoredEvent, UsageDelta, UsageFilter,
+    AlertFilter, AlertMemory, AlertSave, ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventRow, EventState, ExecutionFilter, ExecutionRow, Expect, PageRequest, Polls, Position, ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreResult, StoredEvent, UsageDelta, UsageFilter,
 };
 
 use super::rows::{alert, batch, end, event, execution, scope, used};
@@ -37,6 +35,8 @@ enum Method {
     Executions,
     Execution,
     ReplaySource,
+    ExecutionStates,
+    EventStates,
     DeadLetters,
     DeadLetter,
     StoredEvent,
@@ -54,6 +54,11 @@ enum Method {
     Position,
     Project,
     Prune,
+    PruneAccount,
+    BlankPayloads,
+    EraseActivity,
+    EraseConfiguration,
+    Compact,
     ResetActivity,
     Alerts,
     Alert,
@@ -79,7 +84,9 @@ impl Method {
             Self::Event => Self::Executions,
             Self::Executions => Self::Execution,
             Self::Execution => Self::ReplaySource,
-            Self::ReplaySource => Self::DeadLetters,
+            Self::ReplaySource => Self::ExecutionStates,
+            Self::ExecutionStates => Self::EventStates,
+            Self::EventStates => Self::DeadLetters,
             Self::DeadLetters => Self::DeadLetter,
             Self::DeadLetter => Self::StoredEvent,
             Self::StoredEvent => Self::Usage,
@@ -96,7 +103,12 @@ impl Method {
             Self::RaiseMark => Self::Position,
             Self::Position => Self::Project,
             Self::Project => Self::Prune,
-            Self::Prune => Self::ResetActivity,
+            Self::Prune => Self::PruneAccount,
+            Self::PruneAccount => Self::BlankPayloads,
+            Self::BlankPayloads => Self::EraseActivity,
+            Self::EraseActivity => Self::EraseConfiguration,
+            Self::EraseConfiguration => Self::Compact,
+            Self::Compact => Self::ResetActivity,
             Self::ResetActivity => Self::Alerts,
             Self::Alerts => Self::Alert,
             Self::Alert => Self::PendingDeadLetters,
@@ -210,6 +222,8 @@ async fn seen_by_owner(store: &dyn Store, own: &Scope) -> Vec<String> {
         some(shown(&store.executions(&reach, &ExecutionFilter::default(), &page).await.expect("reads"))),
         some(shown(&store.execution(&reach, ID).await.expect("reads"))),
         some(shown(&store.replay_source(&reach, ID).await.expect("reads"))),
+        some(shown(&store.execution_states(&reach, &[ID]).await.expect("reads").first())),
+        some(shown(&store.event_states(&reach, &[event_id()]).await.expect("reads").first())),
         some(shown(&store.dead_letters(&reach, None, None, &page).await.expect("reads"))),
         some(shown(&store.dead_letter(&reach, ID).await.expect("reads"))),
         some(shown(&store.stored_event(&reach, &event_id()).await.expect("reads"))),
@@ -242,6 +256,8 @@ async fn reads_nothing(store: &dyn Store, stranger: &Reach) {
     assert!(store.executions(stranger, &ExecutionFilter::default(), &page).await.expect("reads").items.is_empty());
     assert_eq!(store.execution(stranger, ID).await.expect("reads"), None);
     assert_eq!(store.replay_source(stranger, ID).await.expect("reads"), None);
+    assert_eq!(store.execution_states(stranger, &[ID]).await.expect("reads"), []);
+    assert_eq!(store.event_states(stranger, &[event_id()]).await.expect("reads"), []);
     assert!(store.dead_letters(stranger, None, None, &page).await.expect("reads").items.is_empty());
     assert_eq!(store.dead_letter(stranger, ID).await.expect("reads"), None);
     assert_eq!(store.known_fires(stranger, &[fire_id()]).await.expect("reads"), []);
@@ -282,6 +298,19 @@ async fn writes_nothing(store: &dyn Store, stranger: &Reach, own: &Scope) {
     let calls = ApiCalls { customer: None, day: 0, calls: 1 };
     store.count_api_calls(stranger.account(), vec![calls]).await.expect("counts its own");
     store.remember(stranger, "k", answer("theirs")).await.expect("remembers");
+    // Whom it may erase is itself, under the account that it belongs to.
+    let customer = stranger.customer().cloned().unwrap_or_else(|| own.customer.clone());
+    let itself = Scope::new(stranger.account().clone(), customer);
+    assert_eq!(store.erase_activity(&itself, 10).await.expect("erases").rows(), 0);
+    store
+        .erase_configuration(&itself.account, Some(&itself.customer), &[(ResourceKind::Secret, "c/KEY".to_owned())])
+        .await
+        .expect("erases");
+    let ever = Timestamp(i64::MAX / 2);
+    if *stranger.account() != own.account {
+        assert_eq!(store.prune_account(stranger.account(), ever, 10).await.expect("prunes"), 0);
+        assert_eq!(store.blank_payloads(stranger.account(), Timestamp(0), ever, 10).await.expect("blanks"), 0);
+    }
 }
 
 /// The methods that serve no customer show and change everybody's rows alike.
@@ -305,6 +334,8 @@ async fn serves_the_node(store: &dyn Store, own: &Scope, before: &[String]) {
     assert_eq!(seen_by_owner(store, own).await, before, "alerts of another account are not shown");
     store.set_bookmark("f", 0, position).await.expect("writes");
     assert_eq!(store.bookmark("f", 0).await.expect("reads"), position);
+    store.compact().await.expect("compacts");
+    assert_eq!(seen_by_owner(store, own).await, before, "only what was deleted goes");
     store.reset_activity().await.expect("resets");
     store.close().await;
 }
@@ -342,6 +373,16 @@ impl Store for Witness {
     }
     async fn replay_source(&self, reach: &Reach, id: ExecutionId) -> StoreResult<Option<ReplaySource>> {
         self.saw(Method::ReplaySource).replay_source(reach, id).await
+    }
+    async fn execution_states(
+        &self,
+        reach: &Reach,
+        ids: &[ExecutionId],
+    ) -> StoreResult<Vec<(ExecutionId, ExecutionStatus)>> {
+        self.saw(Method::ExecutionStates).execution_states(reach, ids).await
+    }
+    async fn event_states(&self, reach: &Reach, ids: &[EventId]) -> StoreResult<Vec<EventState>> {
+        self.saw(Method::EventStates).event_states(reach, ids).await
     }
     async fn dead_letters(
         &self,
@@ -425,6 +466,32 @@ impl Store for Witness {
     }
     async fn prune(&self, before: Timestamp, rows_max: u32) -> StoreResult<u64> {
         self.saw(Method::Prune).prune(before, rows_max).await
+    }
+    async fn prune_account(&self, account: &AccountId, before: Timestamp, rows_max: u32) -> StoreResult<u64> {
+        self.saw(Method::PruneAccount).prune_account(account, before, rows_max).await
+    }
+    async fn blank_payloads(
+        &self,
+        account: &AccountId,
+        from: Timestamp,
+        before: Timestamp,
+        rows_max: u32,
+    ) -> StoreResult<u64> {
+        self.saw(Method::BlankPayloads).blank_payloads(account, from, before, rows_max).await
+    }
+    async fn erase_activity(&self, scope: &Scope, rows_max: u32) -> StoreResult<ErasedActivity> {
+        self.saw(Method::EraseActivity).erase_activity(scope, rows_max).await
+    }
+    async fn erase_configuration(
+        &self,
+        account: &AccountId,
+        customer: Option<&CustomerId>,
+        also: &[(ResourceKind, String)],
+    ) -> StoreResult<ErasedConfiguration> {
+        self.saw(Method::EraseConfiguration).erase_configuration(account, customer, also).await
+    }
+    async fn compact(&self) -> StoreResult<bool> {
+        self.saw(Method::Compact).compact().await
     }
     async fn reset_activity(&self) -> StoreResult<()> {
         self.saw(Method::ResetActivity).reset_activity().await

@@ -2,6 +2,7 @@
 
 use fastn_contract::activity::{EventStatus, ExecutionStatus};
 use fastn_contract::quota::{Measure, QuotaOutcome};
+use fastn_domain::event::Header;
 use fastn_domain::ids::{EventId, ExecutionId};
 use fastn_domain::journal::{Flow, Gate, HeldBy};
 use fastn_domain::scope::{Reach, Scope};
@@ -84,7 +85,7 @@ pub(super) async fn a_refused_event_reads_back(store: &dyn Store) {
     let id = EventId::new("evt_2").expect("plain");
     let stored = store.stored_event(&reach, &id).await.expect("reads").expect("is there");
     assert_eq!((stored.scope, stored.data.as_str(), stored.time), (scope, r#"{"n":2}"#, Timestamp::from_millis(1_995)));
-    assert!(stored.headers.contains("event") && stored.view.quota == Some(QuotaOutcome::Blocked));
+    assert!(stored.headers == [Header { name: "a".to_owned(), value: "event".to_owned() }] && stored.view.quota == Some(QuotaOutcome::Blocked));
 }
 
 /// Property: a queued execution waits for its time, then for those ahead of it in its gate, then for its customer's room;

@@ -105,7 +105,10 @@ impl Machine {
             if logged.offset < self.events_next {
                 continue;
             }
-            if logged.event.as_ref().is_some_and(|event| self.overlap_waits_for(event, &begun.executions)) {
+            // An erasure ends what the events before it began, so these must have begun.
+            let waits =
+                |event: &Arc<EventRecord>| event.is_erasure() || self.overlap_waits_for(event, &begun.executions);
+            if !batch.is_empty() && logged.event.as_ref().is_some_and(waits) {
                 self.commit_admitted(std::mem::take(&mut batch), std::mem::take(&mut begun));
             }
             self.events_next = logged.offset + 1;
@@ -206,6 +209,9 @@ impl Machine {
     }
 
     fn judge(&mut self, event: &Arc<EventRecord>, logged: &LoggedEvent) -> Verdict {
+        if event.is_erased() {
+            return Verdict::rejected("its payload was erased with its customer");
+        }
         // Only the API makes commands; the edge and `ctx.emit` cannot give an event this origin.
         if event.kind == COMMAND_TYPE && event.origin == Origin::Command {
             return self.on_command(event, logged);

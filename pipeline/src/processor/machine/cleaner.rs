@@ -31,6 +31,9 @@ pub(super) struct Cleaner {
     /// Recovery starts at this record.
     recover_from: u64,
     round: Option<Round>,
+    /// A round is due once the journal is durable up to this record, however little it has grown: what lies before it is
+    /// to go as soon as it is old.
+    urged: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -47,6 +50,11 @@ struct Round {
 impl Cleaner {
     pub(super) fn begin_at(&mut self, recover_from: u64) {
         self.recover_from = recover_from;
+    }
+
+    /// Asks for a round that leaves nothing before record `seq` to recovery.
+    pub(super) fn urge(&mut self, seq: u64) {
+        self.urged = Some(seq);
     }
 
     /// Whether the cleaner asked for the past of `id`.
@@ -91,11 +99,15 @@ impl Machine {
     fn begin_round(&mut self) {
         let since = self.next_seq - self.cleaner.recover_from;
         let threshold = self.limits.clean_records_min.max(2 * self.executions.len() as u64);
-        if since < threshold {
+        let recover_from = self.cleaner.recover_from;
+        self.cleaner.urged = self.cleaner.urged.filter(|seq| *seq > recover_from);
+        let urged = self.cleaner.urged.filter(|seq| *seq <= self.durable);
+        if since < threshold && urged.is_none() {
             return;
         }
         // What is not durable yet stays out of the round, so that its offsets are known.
-        let target = (self.cleaner.recover_from + since / 2).min(self.durable);
+        let target = urged.unwrap_or(self.cleaner.recover_from + since / 2).min(self.durable);
+        self.cleaner.urged = self.cleaner.urged.filter(|seq| *seq > target);
         let old = self.executions.values().filter(|execution| execution.records[0] < target);
         let mut todo: Vec<ExecutionId> = old.map(|execution| execution.id).collect();
         todo.sort_unstable();

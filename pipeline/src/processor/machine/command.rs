@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use fastn_domain::event::{Command, EventRecord, Replay};
 use fastn_domain::ids::ExecutionId;
-use fastn_domain::journal::{Inline, NewExecution, OpRecord};
+use fastn_domain::journal::{Inline, NewExecution};
+use fastn_domain::replay::kept_results;
 
 use super::admit::Verdict;
 use super::{LoggedEvent, Machine};
@@ -28,6 +29,7 @@ impl Machine {
                 }
             }
             Ok(Command::Replay(replay)) => self.on_replay(*replay, event, logged),
+            Ok(Command::Erase) => self.erase(&event.scope),
             Err(error) => Verdict::rejected(format!("the command does not read: {error}")),
         }
     }
@@ -88,12 +90,4 @@ impl Machine {
         verdict.dedup.push(hash);
         verdict
     }
-}
-
-/// The results that another attempt keeps: all that a later request was made after, and of the rest the good ones. An
-/// error that nothing followed is what failed: its call is made again.
-pub(super) fn kept_results(results: Vec<OpRecord>) -> Vec<OpRecord> {
-    let last_request = results.iter().map(|result| result.started).max();
-    let keep = |result: &OpRecord| result.error.is_none() || last_request.is_some_and(|last| last > result.at);
-    results.into_iter().filter(keep).collect()
 }

@@ -129,7 +129,10 @@ impl Recovery {
                 let scope = machine.interned.scope(&snapshot.scope);
                 for one in &snapshot.counters {
                     let window = Window { start: one.from, end: one.to };
-                    machine.flow.counters.restore(&scope, &one.counter, window, one.used, offset);
+                    match one.used {
+                        0 => machine.flow.counters.forget_one(&scope, &one.counter, window),
+                        used => machine.flow.counters.restore(&scope, &one.counter, window, used, offset),
+                    }
                 }
                 for batch in snapshot.batches {
                     machine.flow.batches.restore(&scope, batch, offset);

@@ -65,6 +65,20 @@ impl StateSpace {
         }
     }
 
+    /// The writes that delete all that `scope` holds, in a fixed order.
+    pub(super) fn deletions(&self, scope: &Arc<Scope>) -> Vec<StateWrite> {
+        let entries = self.customers.get(scope).into_iter().flat_map(|customer| customer.entries.keys());
+        let deletion = |(space, key): &(String, String)| StateWrite {
+            space: space.clone(),
+            key: key.clone(),
+            value: None,
+            expires: None,
+        };
+        let mut writes: Vec<StateWrite> = entries.map(deletion).collect();
+        writes.sort_by(|a, b| (&a.space, &a.key).cmp(&(&b.space, &b.key)));
+        writes
+    }
+
     /// Drops a whole space, such as that of an execution that ended.
     pub(super) fn drop_space(&mut self, scope: &Arc<Scope>, space: &str) {
         let Some(customer) = self.customers.get_mut(scope) else { return };

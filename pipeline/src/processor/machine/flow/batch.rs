@@ -114,8 +114,12 @@ impl Batches {
         open.members.push(Member { offset, event });
     }
 
-    /// Takes what a snapshot says. Events that later records added stay behind those that it names.
+    /// Takes what a snapshot says. Events that later records added stay behind those that it names. One without events is
+    /// forgotten.
     pub(in super::super) fn restore(&mut self, scope: &Arc<Scope>, state: BatchState, seq: u64) {
+        if state.events.is_empty() {
+            return self.started(&state.key, state.execution);
+        }
         let key: Arc<str> = Arc::from(state.key.as_str());
         let known = self.open.get(&key).filter(|open| open.execution == state.execution);
         let mut offsets: Vec<u64> = state.events.iter().map(|offset| offset.cast_unsigned()).collect();
@@ -126,6 +130,18 @@ impl Batches {
         self.by_execution.insert(state.execution, Arc::clone(&key));
         let (execution, plan, scope) = (state.execution, state.plan, Arc::clone(scope));
         self.open.insert(key, Open { scope, execution, plan, members, bytes: 0, seq, load: None, due: false });
+    }
+
+    /// Forgets the open batches of a customer, and gives what says so to a recovery.
+    pub(in super::super) fn forget(&mut self, scope: &Scope) -> Vec<BatchState> {
+        let own = |key: &&Arc<str>| self.open.get(*key).is_some_and(|open| *open.scope == *scope);
+        let keys: Vec<Arc<str>> = self.by_execution.values().filter(own).cloned().collect();
+        let open = keys.into_iter().filter_map(|key| Some((self.remove(&key)?, key)));
+        open.map(|(Open { execution, plan, .. }, key)| {
+            let plan = BatchPlan { headers: Vec::new(), flow: None, ..plan };
+            BatchState { key: key.to_string(), execution, plan, events: Vec::new() }
+        })
+        .collect()
     }
 
     /// Forgets a batch that has started.

@@ -11,8 +11,8 @@ use fastn_domain::catalog::{Catalog, LogKey, ResourceKind, ResourceRow};
 use fastn_domain::event::{COMMAND_TYPE, Command, EventRecord, Header};
 use fastn_domain::journal::{
     Admitted, AdmittedEvent, BatchPlan, BatchState, Batched, Claim, Count, CounterState, Finished, Flow, FlowSnapshot,
-    Inline, JournalRecord, LogLine, NewExecution, OpRecord, Progress, Retry, Snapshot, Started, StateSnapshot, StateWrite,
-    StepRecord, Wait, WaitKind,
+    Inline, JournalRecord, LogLine, NewExecution, OpRecord, Progress, Retry, Snapshot, Started, StateSnapshot,
+    StateWrite, StepRecord, Wait, WaitKind,
 };
 use fastn_domain::{EnvironmentId, EventId, ExecutionId, Scope, Timestamp, TriggerId, WorkflowId};
 use fastn_log::codec::{decode_event, decode_journal, encode_journal};
@@ -358,7 +358,9 @@ async fn erased_records_read_without_payloads() {
     assert!(!holds(&events, MARK) && !holds(&journal, MARK));
     assert!(decode_event(&events[0].value).unwrap().is_erased());
     assert!(decode_event(&events[1].value).unwrap().is_erasure());
-    let JournalRecord::Finished(end) = decode_journal(&journal.last().unwrap().value).unwrap() else { panic!("the last one") };
+    let JournalRecord::Finished(end) = decode_journal(&journal.last().unwrap().value).unwrap() else {
+        panic!("the last one")
+    };
     assert_eq!((end.status, end.execution, end.output), (ExecutionStatus::Failed, ExecutionId(1), None));
     assert_eq!(end.error.unwrap().name, "TypeError");
 }

@@ -20,121 +20,19 @@ use crate::time::Timestamp;
 
 mod alert;
 mod app;
+mod kind;
 mod log_key;
 mod trigger;
 mod verification;
 
 pub use alert::{CompiledAlert, SILENCE_S_MAX, compile_alert};
 pub use app::{APP_EVENT_UNNAMED, APP_SOURCE_PREFIX, CompiledApp, Routing, app_of_source, app_source, compile_app};
+pub use kind::ResourceKind;
 pub use log_key::{LogKey, LogKeys};
 pub use trigger::{CompiledRoute, CompiledTrigger, compile_trigger};
 
 /// The virtual environment that always runs the latest published version.
 pub const ENVIRONMENT_TEST: &str = "test";
-
-/// The kinds of resources. The text is what the table holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ResourceKind {
-    /// An account; id = its id.
-    Account,
-    /// A customer; id = its id.
-    Customer,
-    /// A workflow; id = its id.
-    Workflow,
-    /// A version of a workflow; id = `<workflow>@<version>`.
-    WorkflowVersion,
-    /// A deployment; id = `<workflow>/<environment>`.
-    Deployment,
-    /// A trigger; id = its id, unique over all accounts.
-    Trigger,
-    /// A secret with its versions, sealed; id = its name, or `<customer>/<name>`.
-    Secret,
-    /// A configuration value; id = `<environment>/<key>`.
-    EnvConfig,
-    /// An access key, hashed; id = its id.
-    AccessKey,
-    /// The data key of a customer's records in the log, sealed; id = its id.
-    LogKey,
-    /// How long an account's activity is kept; id = `retention`.
-    Retention,
-    /// A replay in bulk; id = its id.
-    Replay,
-    /// The erasure of a customer; id = its id.
-    Erasure,
-    /// What the platform remembers of a schedule; id = its trigger's.
-    ScheduleState,
-    /// A connector app's webhook; id = its id.
-    App,
-    /// Whether a connector app knows of a trigger; id = the trigger's. The catalog does not hold it.
-    Subscription,
-    /// An alert rule; id = its id.
-    AlertRule,
-    /// A plan of quotas; id = its id.
-    Plan,
-    /// A tier of customers; id = its id.
-    CustomerTier,
-    /// Which plan the account has; id = `settings`.
-    QuotaSettings,
-}
-
-impl ResourceKind {
-    /// The text that the table holds.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Account => "account",
-            Self::Customer => "customer",
-            Self::Workflow => "workflow",
-            Self::WorkflowVersion => "workflow_version",
-            Self::Deployment => "deployment",
-            Self::Trigger => "trigger",
-            Self::Secret => "secret",
-            Self::EnvConfig => "env_config",
-            Self::AccessKey => "access_key",
-            Self::LogKey => "log_key",
-            Self::Retention => "retention",
-            Self::Replay => "replay",
-            Self::Erasure => "erasure",
-            Self::ScheduleState => "schedule_state",
-            Self::App => "app",
-            Self::Subscription => "subscription",
-            Self::AlertRule => "alert_rule",
-            Self::Plan => "plan",
-            Self::CustomerTier => "customer_tier",
-            Self::QuotaSettings => "quota_settings",
-        }
-    }
-
-    /// Whether its body is a key or sealed under one: nothing of it is kept once it is deleted, and no history of it.
-    pub const fn is_secret(self) -> bool {
-        matches!(self, Self::Secret | Self::LogKey)
-    }
-
-    /// The inverse of [`ResourceKind::as_str`].
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-
-    /// Every kind.
-    pub const ALL: [ResourceKind; 16] = [
-        ResourceKind::Account,
-        ResourceKind::Customer,
-        ResourceKind::Workflow,
-        ResourceKind::WorkflowVersion,
-        ResourceKind::Deployment,
-        ResourceKind::Trigger,
-        ResourceKind::Secret,
-        ResourceKind::EnvConfig,
-        ResourceKind::AccessKey,
-        ResourceKind::LogKey,
-        ResourceKind::Retention,
-        ResourceKind::Replay,
-        ResourceKind::Erasure,
-        ResourceKind::ScheduleState,
-        ResourceKind::App,
-        ResourceKind::Subscription,
-    ];
-}
 
 /// A row of the one table of resources.
 #[derive(Clone, Debug, PartialEq)]

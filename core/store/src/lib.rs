@@ -32,7 +32,9 @@ pub use projection::{
     ProjectionBatch, UsageDelta,
 };
 pub use seam::{
-    ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventState, ExecutionFilter, Expect, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult, StoredEvent, UsageFilter,
+    ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventState, ExecutionFilter, Expect, Outcome,
+    PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind,
+    StoreResult, StoredEvent, UsageFilter,
 };
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use vault::{LogCipher, MasterKey, SecretText, Vault, VaultError, new_log_key};

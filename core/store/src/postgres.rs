@@ -53,7 +53,9 @@ use crate::projection::{Position, ProjectionBatch};
 use crate::read::usage as read_usage;
 use crate::read::{alert, dead_letter, event, execution, schedule};
 use crate::seam::{
-    ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventState, ExecutionFilter, Outcome, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreErrorKind, StoreResult, StoredEvent, UsageFilter,
+    ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventState, ExecutionFilter, Outcome, PageRequest,
+    RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreErrorKind, StoreResult, StoredEvent,
+    UsageFilter,
 };
 
 pub use examine::{Finding, examine};

@@ -43,7 +43,8 @@ use crate::projection::{Position, ProjectionBatch};
 use crate::read::usage as read_usage;
 use crate::read::{alert, dead_letter, event, execution, schedule};
 use crate::seam::{
-    ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventState, ExecutionFilter, PageRequest, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreResult, StoredEvent, UsageFilter,
+    ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventState, ExecutionFilter, PageRequest,
+    RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreResult, StoredEvent, UsageFilter,
 };
 
 /// How long a connection waits for another one's lock before it gives up.

@@ -14,7 +14,9 @@ use fastn_domain::ids::{AccountId, CustomerId, EventId, ExecutionId, TriggerId};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    AlertFilter, AlertMemory, AlertSave, ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventState, ExecutionFilter, Outcome, PageRequest, Polls, Position, ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult, StoredEvent, UsageFilter,
+    AlertFilter, AlertMemory, AlertSave, ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventState,
+    ExecutionFilter, Outcome, PageRequest, Polls, Position, ProjectionBatch, RememberedAnswer, ReplaySource,
+    ResourceWrite, ScheduleRuns, Store, StoreError, StoreErrorKind, StoreResult, StoredEvent, UsageFilter,
 };
 
 /// See the module's comment. Everything but `project` and `save_alerts` goes through.

@@ -49,7 +49,6 @@ impl Part {
 }
 
 impl<'b> Blob<'b> {
-
     /// Nothing if the bytes are none.
     pub(super) fn read(bytes: &'b [u8]) -> Option<Self> {
         let (&[version, length], rest) = bytes.split_first_chunk::<2>()?;

@@ -331,7 +331,7 @@ impl Work {
     /// the next step.
     async fn delete_configuration(&self, scope: &Scope) -> Result<(), Stop> {
         let kept = [KIND, ResourceKind::LogKey];
-        for kind in ResourceKind::ALL.into_iter().filter(|kind| !kept.contains(kind)) {
+        for kind in ResourceKind::ALL.iter().copied().filter(|kind| !kept.contains(kind)) {
             for row in self.rows_of(kind, scope).await? {
                 self.delete(kind, row).await?;
             }
@@ -351,7 +351,9 @@ impl Work {
     async fn rows_of(&self, kind: ResourceKind, scope: &Scope) -> Result<Vec<ResourceRow>, Stop> {
         let reach = match kind {
             // They belong to the account, and say in their body whom they are for.
-            ResourceKind::AccessKey | ResourceKind::Replay | ResourceKind::AlertRule => Reach::Account(self.account.clone()),
+            ResourceKind::AccessKey | ResourceKind::Replay | ResourceKind::AlertRule => {
+                Reach::Account(self.account.clone())
+            }
             _ => Reach::Customer(scope.clone()),
         };
         let mut found = Vec::new();

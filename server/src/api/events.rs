@@ -112,9 +112,8 @@ pub(crate) async fn replay(
         let detail = format!("event {id} was not refused by a quota; replay its executions instead");
         return Err(ApiError::new(ErrorCode::Conflict, detail));
     }
-    let again = event_as_it_came(event, stored).map_err(|error| {
-        ApiError::new(ErrorCode::DbError, format!("the stored event {id} cannot be read: {error}"))
-    })?;
+    let again = event_as_it_came(event, stored)
+        .map_err(|error| ApiError::new(ErrorCode::DbError, format!("the stored event {id} cannot be read: {error}")))?;
     commands::append(&api, &again).await?;
     Ok((StatusCode::ACCEPTED, Json(Accepted { event_id: id, event_ids: Vec::new() })))
 }

@@ -98,7 +98,7 @@ impl Export {
         self.put("export", head).await?;
         self.resource("customer", &customer).await?;
         for kind in ResourceKind::ALL {
-            self.resources_of(kind).await?;
+            self.resources_of(*kind).await?;
         }
         self.events().await?;
         self.executions().await?;

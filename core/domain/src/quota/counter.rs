@@ -103,8 +103,13 @@ impl Counters {
 
     /// Forgets the counters of a customer, and gives their names and windows in a fixed order.
     pub fn forget(&mut self, scope: &Scope) -> Named {
-        let mut gone: Named =
-            self.customers.remove(scope).unwrap_or_default().into_iter().map(|(name, one)| (name.into(), one)).collect();
+        let mut gone: Named = self
+            .customers
+            .remove(scope)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|(name, one)| (name.into(), one))
+            .collect();
         gone.sort_by(|(a, _), (b, _)| a.cmp(b));
         gone
     }

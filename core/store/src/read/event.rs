@@ -8,9 +8,9 @@ use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 
 use super::row::{Columns, execution_id, next_cursor, read_label_error};
+use super::{Cells, Reader, Select, Value};
 use crate::label::Label as _;
 use crate::seam::{EventFilter, EventState, PageRequest, StoreResult, StoredEvent};
-use super::{Cells, Reader, Select, Value};
 
 const LIST: &str = "SELECT t.seq, t.customer, t.id, t.received, t.status, t.kind, t.source, t.subject, t.origin, \
     t.trigger_id, t.time, t.reason, t.quota, t.executions FROM events t";

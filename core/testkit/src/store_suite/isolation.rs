@@ -18,7 +18,9 @@ use fastn_domain::journal::{Flow, HeldBy};
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::Timestamp;
 use fastn_store::{
-    AlertFilter, AlertMemory, AlertSave, ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventRow, EventState, ExecutionFilter, ExecutionRow, Expect, PageRequest, Polls, Position, ProjectionBatch, RememberedAnswer, ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreResult, StoredEvent, UsageDelta, UsageFilter,
+    AlertFilter, AlertMemory, AlertSave, ApiCalls, ErasedActivity, ErasedConfiguration, EventFilter, EventRow,
+    EventState, ExecutionFilter, ExecutionRow, Expect, PageRequest, Polls, Position, ProjectionBatch, RememberedAnswer,
+    ReplaySource, ResourceWrite, ScheduleRuns, Store, StoreResult, StoredEvent, UsageDelta, UsageFilter,
 };
 
 use super::rows::{alert, batch, end, event, execution, scope, used};

@@ -173,7 +173,10 @@ pub(super) async fn an_erased_customer_leaves_nothing(store: Arc<dyn Store>) {
     assert_eq!(again, ErasedConfiguration::default());
 
     assert_eq!(counts(store.as_ref(), &own).await, (0, 0, 0));
-    assert_eq!((counts(store.as_ref(), &neighbour).await, counts(store.as_ref(), &namesake).await), ((1, 1, 1), (1, 1, 1)));
+    assert_eq!(
+        (counts(store.as_ref(), &neighbour).await, counts(store.as_ref(), &namesake).await),
+        ((1, 1, 1), (1, 1, 1))
+    );
     for (scope, kept) in [(&own, (0, 0, 0)), (&neighbour, (2, 1, 1)), (&namesake, (2, 1, 1))] {
         let (reach, page) = (reach(scope), PageRequest { cursor: None, limit: 10 });
         let usage = store.usage(&reach, &UsageFilter::default(), &page).await.expect("reads").items.len();
@@ -212,7 +215,10 @@ pub(super) async fn events_read_back_for_a_replay(store: &dyn Store) {
     rows.events.push(repeated);
     store.project(rows).await.expect("projects");
     let source = store.stored_event(&reach(&own), &event_id(1)).await.expect("reads").expect("is there");
-    assert_eq!((source.scope, source.view.kind.as_str(), source.data.as_str()), (own.clone(), "order.created", "{\"n\":1}"));
+    assert_eq!(
+        (source.scope, source.view.kind.as_str(), source.data.as_str()),
+        (own.clone(), "order.created", "{\"n\":1}")
+    );
     assert_eq!((source.headers[0].name.as_str(), source.view.subject.as_deref()), ("a", Some("s")));
     let events = [event_id(1), event_id(2), event_id(7)];
     let mut states = store.event_states(&reach(&own), &events).await.expect("reads");

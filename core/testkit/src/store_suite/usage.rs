@@ -85,7 +85,10 @@ pub(super) async fn a_refused_event_reads_back(store: &dyn Store) {
     let id = EventId::new("evt_2").expect("plain");
     let stored = store.stored_event(&reach, &id).await.expect("reads").expect("is there");
     assert_eq!((stored.scope, stored.data.as_str(), stored.time), (scope, r#"{"n":2}"#, Timestamp::from_millis(1_995)));
-    assert!(stored.headers == [Header { name: "a".to_owned(), value: "event".to_owned() }] && stored.view.quota == Some(QuotaOutcome::Blocked));
+    assert!(
+        stored.headers == [Header { name: "a".to_owned(), value: "event".to_owned() }]
+            && stored.view.quota == Some(QuotaOutcome::Blocked)
+    );
 }
 
 /// Property: a queued execution waits for its time, then for those ahead of it in its gate, then for its customer's room;

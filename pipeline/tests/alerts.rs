@@ -201,6 +201,31 @@ async fn a_rule_that_goes_ends_its_alert_silently() {
     assert_eq!(rig.heard().len(), 1);
 }
 
+/// Property: once a customer is erased with the rule about it, nothing of its alert is remembered or written again, and no
+/// message about it that had not arrived is sent any more.
+#[tokio::test]
+async fn an_erased_customer_is_not_told_of() {
+    let rig = Rig::new().await;
+    rig.customer("cus_a", true);
+    rig.refuse(usize::MAX);
+    rig.rule(json!({"metric": "failure_count", "threshold": 0, "window": "5m", "customer": "cus_a"}));
+    let alerts = rig.start().await;
+    rig.end("cus_a", Failed, 10, 1).await;
+    rig.until_attempted(1).await;
+    rig.customer("cus_a", false);
+    rig.forgotten().await;
+    let scope = scope("acc", "cus_a");
+    let gone = rig.store.erase_configuration(&scope.account, Some(&scope.customer), &[]).await.unwrap();
+    assert_eq!(gone.alerts, 1);
+    let heard = rig.heard().len();
+    // Another rule, so that there is something to evaluate.
+    rig.rule(json!({"metric": "failure_count", "threshold": 100}));
+    rig.advance(1_000);
+    rig.evaluated().await;
+    assert_eq!((rig.alerts().await, rig.heard().len()), (Vec::new(), heard));
+    drop(alerts);
+}
+
 /// Property: pending dead letters are counted as soon as activity has them, and not before.
 #[tokio::test]
 async fn the_depth_of_dead_letters_is_what_activity_has() {

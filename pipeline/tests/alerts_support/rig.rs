@@ -107,6 +107,18 @@ impl Rig {
     }
 
     fn configure(&self, kind: ResourceKind, id: &str, body: String) {
+        self.change(kind, id, Some(body));
+    }
+
+    /// The customer is there, with the rule that is about it, or both are not any more.
+    pub(crate) fn customer(&self, id: &str, there: bool) {
+        self.change(ResourceKind::Customer, id, there.then(|| json!({"id": id}).to_string()));
+        if !there {
+            self.change(ResourceKind::AlertRule, "rule", None);
+        }
+    }
+
+    fn change(&self, kind: ResourceKind, id: &str, body: Option<String>) {
         self.catalog.send_modify(|catalog| {
             let revision = catalog.revision + 1;
             let row = ResourceRow {
@@ -118,8 +130,8 @@ impl Rig {
                 version: revision,
                 created: Timestamp(0),
                 updated: Timestamp(0),
-                deleted: false,
-                body,
+                deleted: body.is_none(),
+                body: body.clone().unwrap_or_else(|| "{}".to_owned()),
             };
             let (next, errors) = catalog.with(&[row]);
             assert!(errors.is_empty(), "{errors:?}");
@@ -301,6 +313,16 @@ impl Rig {
         while self.store.alert_memory().await.unwrap().revision < first + 3 {
             assert!(started.elapsed() < DEADLINE, "nothing is evaluated");
             // Saves come with time.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until nothing of an alert is remembered.
+    pub(crate) async fn forgotten(&self) {
+        let started = std::time::Instant::now();
+        let kept = |key: &str| key.starts_with("alert/") || key.starts_with("notice/");
+        while self.store.alert_memory().await.unwrap().entries.iter().any(|(key, _)| kept(key)) {
+            assert!(started.elapsed() < DEADLINE, "an alert is still remembered");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

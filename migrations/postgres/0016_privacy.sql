@@ -125,7 +125,9 @@ BEGIN
             FROM resources r WHERE r.kind = v.kind AND r.account = whose AND r.id = v.id), newest);
     GET DIAGNOSTICS now = ROW_COUNT;
     of_changes := of_changes + now;
-    DELETE FROM idempotency i WHERE i.account = whose AND (i.customer = one OR strpos(i.body, one) > 0);
+    -- An answer that names the customer has its id as a JSON text, or before the name of what is the customer's.
+    DELETE FROM idempotency i WHERE i.account = whose AND (i.customer = one OR strpos(i.body, '"' || one || '"') > 0
+        OR strpos(i.body, '"' || one || '/') > 0);
     GET DIAGNOSTICS of_answers = ROW_COUNT;
     DELETE FROM alerts a WHERE a.account = whose AND a.customer = one;
     GET DIAGNOSTICS of_alerts = ROW_COUNT;

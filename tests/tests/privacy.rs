@@ -210,6 +210,46 @@ async fn an_erased_customer_leaves_no_byte() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Property: over Kafka and PostgreSQL the same erasure, with the node killed in the middle, leaves no row, and the topics
+/// never held a payload of it in the clear, while those of a customer that does not seal are found there.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erased_customer_leaves_no_row_on_kafka_and_postgres() -> anyhow::Result<()> {
+    let sink = Sink::start(Duration::from_millis(1)).await?;
+    let mut server = Cluster::start(&Plan::alone()).await?;
+    let client = server.client("api")?;
+    put_workflow(&client, "job", json!({"tier": "long"}), &WORKFLOW.replace("SINK", &sink.url)).await?;
+    put_keyed_triggers(&client).await?;
+    let (sealed, plain) = (format!("{MARK}-sealed-{}", std::process::id()), format!("plain-{}", std::process::id()));
+    furnish(&client, "cus", json!({"encryptLog": true, "name": format!("Mr {sealed}")}), &sealed).await?;
+    furnish(&client, "other", json!({}), &plain).await?;
+    let rows = |needle: &str| -> anyhow::Result<usize> {
+        Ok(server.psql("SELECT schema_to_xml('public', true, false, '')")?.matches(needle).count())
+    };
+    assert!(rows(&sealed)? > 0 && rows(&plain)? > 0, "the search finds what there is");
+    let before = rows(&plain)?;
+
+    let began = client.erase_customer("cus").await?;
+    until("its executions are stopped", || async {
+        Ok(client.erasure(&began.id).await?.steps.iter().any(|step| step.step == "stopped").then_some(()))
+    })
+    .await?;
+    server.kill(NODE)?;
+    server.start_node(NODE).await?;
+    let client = server.client("api")?;
+    let proof = erased(&client, &began.id).await?;
+    let steps: Vec<&str> = proof.steps.iter().map(|step| step.step.as_str()).collect();
+    assert_eq!(steps, ["refused", "stopped", "deleted", "key_destroyed", "forgotten", "done"]);
+    assert!(proof.keys.len() == 1 && proof.log.iter().all(|log| log.unreadable), "{proof:?}");
+    let tables = server.psql("SELECT schema_to_xml('public', true, false, '')")?;
+    assert_eq!(tables.matches(sealed.as_str()).count(), 0);
+    assert_eq!(tables.matches(plain.as_str()).count(), before, "the neighbour keeps everything");
+    let (kafka, _) = server.data_of_servers().unwrap();
+    assert_eq!(holding(&kafka, &sealed), Vec::<String>::new());
+    assert_ne!(holding(&kafka, &plain), Vec::<String>::new(), "the search finds what is not sealed");
+    server.forget();
+    Ok(())
+}
+
 /// Property: a customer whose log is not sealed is erased from everything but the log, and the proof says until when what
 /// remains can be read.
 #[tokio::test(flavor = "multi_thread")]

@@ -86,8 +86,18 @@ async fn publish(client: &Fastn, workflow: &str, source: &str) -> anyhow::Result
 /// the version asked for; results before the failed step are kept, so that their calls do not go out again.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_replays_lose_none_and_double_none() -> anyhow::Result<()> {
+    killed_replays(&Plan::embedded()).await
+}
+
+/// Property: the same over Kafka and PostgreSQL.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_replays_on_kafka_and_postgres() -> anyhow::Result<()> {
+    killed_replays(&Plan::alone()).await
+}
+
+async fn killed_replays(plan: &Plan) -> anyhow::Result<()> {
     let sink = Sink::start(Duration::from_millis(1)).await?;
-    let mut server = Cluster::start(&Plan::embedded()).await?;
+    let mut server = Cluster::start(plan).await?;
     let client = server.client("api")?;
     put_customer(&client, "cus", json!({})).await?;
     put_workflow(&client, "job", json!({}), &BROKEN.replace("SINK", &sink.url)).await?;

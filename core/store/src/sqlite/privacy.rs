@@ -204,11 +204,15 @@ async fn erase_resources(
         .await?;
         erased.changes += changes.rows_affected();
     }
-    let answers = sqlx::query("DELETE FROM idempotency WHERE account = $1 AND (customer = $2 OR instr(body, $2) > 0)")
-        .bind(account)
-        .bind(customer)
-        .execute(&mut **tx)
-        .await?;
+    // An answer that names the customer has its id as a JSON text, or before the name of what is the customer's.
+    let answers = sqlx::query(
+        "DELETE FROM idempotency WHERE account = $1 AND (customer = $2 OR instr(body, '\"' || $2 || '\"') > 0 \
+         OR instr(body, '\"' || $2 || '/') > 0)",
+    )
+    .bind(account)
+    .bind(customer)
+    .execute(&mut **tx)
+    .await?;
     erased.answers = answers.rows_affected();
     for (text, gone) in [
         ("DELETE FROM alerts WHERE account = $1 AND customer = $2", &mut erased.alerts),

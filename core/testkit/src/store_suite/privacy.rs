@@ -151,7 +151,13 @@ pub(super) async fn an_erased_customer_leaves_nothing(store: Arc<dyn Store>) {
     ];
     let newest = store.write(&own.account, rows).await.expect("writes").pop().expect("three").revision;
     let answer = RememberedAnswer { fingerprint: "f".to_owned(), status: 200, body: "{\"id\":\"c\"}".to_owned() };
-    store.remember(&reach(&own), "k", answer).await.expect("remembers");
+    store.remember(&reach(&own), "k", answer.clone()).await.expect("remembers");
+    // One of the account that names it, and one that does not, though its letters stand in it.
+    let whole = Reach::Account(own.account.clone());
+    let told = RememberedAnswer { body: "{\"id\":\"c/S\"}".to_owned(), ..answer.clone() };
+    store.remember(&whole, "named", told).await.expect("remembers");
+    let other = RememberedAnswer { body: "{\"customer\":\"d\",\"text\":\"c d\"}".to_owned(), ..answer };
+    store.remember(&whole, "other", other.clone()).await.expect("remembers");
 
     let mut erased = ErasedActivity::default();
     loop {
@@ -167,10 +173,12 @@ pub(super) async fn an_erased_customer_leaves_nothing(store: Arc<dyn Store>) {
     assert_eq!(erased, ErasedActivity { events: 3, executions: 3, dead_letters: 1, usage: 2 });
     let also = [(ResourceKind::AccessKey, "key_c".to_owned()), (ResourceKind::Erasure, "ers".to_owned())];
     let gone = store.erase_configuration(&own.account, Some(&own.customer), &also).await.expect("erases");
-    let wanted = ErasedConfiguration { resources: 2, changes: 5, answers: 1, alerts: 1, polls: 1 };
+    let wanted = ErasedConfiguration { resources: 2, changes: 5, answers: 2, alerts: 1, polls: 1 };
     assert_eq!(gone, wanted);
     let again = store.erase_configuration(&own.account, Some(&own.customer), &also).await.expect("erases");
     assert_eq!(again, ErasedConfiguration::default());
+    assert_eq!(store.recall(&whole, "named").await.expect("reads"), None);
+    assert_eq!(store.recall(&whole, "other").await.expect("reads"), Some(other));
 
     assert_eq!(counts(store.as_ref(), &own).await, (0, 0, 0));
     assert_eq!(

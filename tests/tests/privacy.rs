@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fastn_sdk::Fastn;
@@ -14,7 +13,7 @@ use fastn_sdk::contract::resource::SecretWrite;
 use fastn_tests::faults::cluster::PARTITIONS;
 use fastn_tests::faults::{Cluster, Plan};
 use fastn_tests::server::{binary, put_customer, put_workflow};
-use fastn_tests::{DEADLINE, Sink};
+use fastn_tests::{DEADLINE, Sink, files_with};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -117,26 +116,6 @@ async fn export(client: &Fastn, customer: &str) -> anyhow::Result<Vec<Value>> {
     String::from_utf8(text)?.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
 }
 
-/// The files below `folder` that hold `needle`.
-fn holding(folder: &Path, needle: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let bytes = std::fs::read(&path).unwrap();
-                if bytes.windows(needle.len()).any(|part| part == needle.as_bytes()) {
-                    found.push(path.display().to_string());
-                }
-            }
-        }
-    }
-    found
-}
-
 /// Property: of a customer whose log is sealed no byte is found in any file once it is erased, though the node was killed
 /// in the middle, and though its executions were asleep; the log never held one in the clear. The proof says so, what was
 /// made anew of the log has none of it, its neighbour keeps everything, and its id can be used again.
@@ -152,8 +131,8 @@ async fn an_erased_customer_leaves_no_byte() -> anyhow::Result<()> {
     furnish(&client, "other", json!({"encryptLog": true}), "neighbour").await?;
     // Another start reads sealed records as plain ones.
     server.stop(NODE).await?;
-    assert_eq!(holding(&data.join("log"), MARK), Vec::<String>::new(), "the log is sealed");
-    assert_ne!(holding(&data, MARK), Vec::<String>::new(), "the search finds what there is");
+    assert_eq!(files_with(MARK, &data.join("log"))?, Vec::<String>::new(), "the log is sealed");
+    assert_ne!(files_with(MARK, &data)?, Vec::<String>::new(), "the search finds what there is");
     server.start_node(NODE).await?;
     let client = server.client("api")?;
     assert_eq!(client.customer("cus").executions().take(100).await?.len(), EVENTS);
@@ -186,14 +165,14 @@ async fn an_erased_customer_leaves_no_byte() -> anyhow::Result<()> {
     assert_eq!(neighbour.len(), EVENTS);
     assert_eq!(client.executions().take(100).await?.len(), EVENTS);
     server.stop(NODE).await?;
-    assert_eq!(holding(server.folder(), MARK), Vec::<String>::new(), "no byte is left");
+    assert_eq!(files_with(MARK, server.folder())?, Vec::<String>::new(), "no byte is left");
 
     // What the log still holds says nothing of it either.
     let partitions = PARTITIONS.to_string();
     let arguments = ["rebuild", "--partitions", &partitions, "--data"];
     let rebuilt = std::process::Command::new(binary()?).args(arguments).arg(&data).output()?;
     assert!(rebuilt.status.success(), "{}", String::from_utf8_lossy(&rebuilt.stderr));
-    assert_eq!(holding(server.folder(), MARK), Vec::<String>::new());
+    assert_eq!(files_with(MARK, server.folder())?, Vec::<String>::new());
     server.start_node(NODE).await?;
     let client = server.client("api")?;
     assert_eq!(client.executions().take(100).await?.len(), EVENTS, "the neighbour's");
@@ -244,8 +223,8 @@ async fn an_erased_customer_leaves_no_row_on_kafka_and_postgres() -> anyhow::Res
     assert_eq!(tables.matches(sealed.as_str()).count(), 0);
     assert_eq!(tables.matches(plain.as_str()).count(), before, "the neighbour keeps everything");
     let (kafka, _) = server.data_of_servers().unwrap();
-    assert_eq!(holding(&kafka, &sealed), Vec::<String>::new());
-    assert_ne!(holding(&kafka, &plain), Vec::<String>::new(), "the search finds what is not sealed");
+    assert_eq!(files_with(&sealed, &kafka)?, Vec::<String>::new());
+    assert_ne!(files_with(&plain, &kafka)?, Vec::<String>::new(), "the search finds what is not sealed");
     server.forget();
     Ok(())
 }

@@ -248,10 +248,9 @@ async fn look_after(ports: Ports, node: Arc<str>) {
                 });
             }
         }
-        match tokio::time::timeout(LOOK_EVERY, catalog.changed()).await {
-            Ok(Err(_)) => return,
-            // Another node may have left one, or this one has lost it and may take it again.
-            Ok(Ok(())) | Err(_) => {}
+        // Another node may have left one, or this one has lost it and may take it again.
+        if let Ok(Err(_closed)) = tokio::time::timeout(LOOK_EVERY, catalog.changed()).await {
+            return;
         }
     }
 }

@@ -1,16 +1,14 @@
 //! Two cells, and a customer of one of them.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, ensure};
 use fastn_sdk::Fastn;
 use fastn_sdk::contract::activity::ExecutionStatus;
 use fastn_sdk::contract::{HEADER_ACCESS_KEY, HEADER_ACCOUNT, HEADER_CUSTOMER};
-use fastn_tests::Sink;
 use fastn_tests::faults::{Cluster, Plan, Servers};
 use fastn_tests::server::{put_customer, put_workflow};
+use fastn_tests::{Sink, files_with};
 use serde_json::{Value, json};
 
 use super::{ALL, ONE_AT_A_TIME, event, publish, put_hook, until};
@@ -141,16 +139,4 @@ fn activity_rows(cell: &Cluster, customer: &str) -> anyhow::Result<String> {
     let count = |table: &str| format!("(SELECT count(*) FROM {table} WHERE customer = '{customer}')");
     let counts = ["events", "executions", "dead_letters"].map(count).join(" || ',' || ");
     Ok(cell.psql(&format!("SELECT {counts}"))?.lines().last().unwrap_or_default().to_owned())
-}
-
-/// The files below `folder` that hold `text` byte for byte: neither fastn nor Kafka compresses records here. Indexes of
-/// Kafka hold numbers only, and are mostly nothing.
-fn files_with(text: &str, folder: &Path) -> anyhow::Result<Vec<String>> {
-    let grep = Command::new("grep")
-        .args(["-rlsaF", "--exclude=*index", "--", text])
-        .arg(folder)
-        .env("LC_ALL", "C")
-        .output()
-        .context("run grep")?;
-    Ok(String::from_utf8_lossy(&grep.stdout).lines().map(str::to_owned).collect())
 }

@@ -151,6 +151,8 @@ pub fn alert(scope: &Scope, n: u64) -> AlertRow {
         customer: Some(scope.customer.to_string()),
         state: AlertState::Firing,
         metric: AlertMetric::ErrorRate,
+        dimension: None,
+        value_of: None,
         comparison: AlertComparison::Above,
         threshold: 5.0,
         value: 12.5,

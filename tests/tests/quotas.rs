@@ -343,24 +343,38 @@ async fn raw(url: &str, key: &str, customer: &str) -> anyhow::Result<(u16, (Stri
     Ok((status, (policy, rate, after, body["code"].as_str().unwrap_or_default().to_owned())))
 }
 
+/// A customer has the workflows that its triggers name, each once.
 async fn workflows(client: &Fastn) -> anyhow::Result<()> {
-    let there = client.workflows().take(100).await?.len() as u64;
-    for mode in ["soft", "shadow", "hard"] {
-        let limit = if mode == "hard" { there + 3 } else { there };
-        let plan: QuotaPlan =
-            serde_json::from_value(json!({"id": "small", "quotas": {"workflows": {"limit": limit, "mode": mode}}}))?;
-        client.put_plan(&plan).await?;
-        client.put_quota_settings(&QuotaSettings { plan: "small".to_owned() }).await?;
-        let put = async |n: u32| {
-            let workflow: Workflow = serde_json::from_value(json!({"id": format!("more-{mode}-{n}")}))?;
-            anyhow::Ok(client.put_workflow(&workflow).await)
+    for mode in ["hard", "soft", "shadow"] {
+        let customer = limited(client, "workflows", 1, mode).await?;
+        let put = async |n: u32, workflows: &[&str]| {
+            let routes: Vec<Value> = workflows.iter().map(|workflow| json!({"workflow": workflow})).collect();
+            let trigger: Trigger = serde_json::from_value(json!({
+                "id": format!("w-{mode}-{n}"), "customer": format!("workflows-{mode}"),
+                "source": {"type": "event", "types": ["none"]}, "routes": routes,
+            }))?;
+            anyhow::Ok(client.put_trigger(&trigger).await)
         };
-        put(1).await??;
-        if mode == "hard" {
-            assert_eq!(put(2).await?.unwrap_err().code, Some(ErrorCode::QuotaExceeded));
-            put(1).await??;
+        put(1, &["job"]).await??;
+        put(2, &["job"]).await??;
+        for (n, workflows) in [(3, vec!["five"]), (2, vec!["job", "five"])] {
+            let more = put(n, &workflows).await?;
+            if mode == "hard" {
+                assert_eq!(more.unwrap_err().code, Some(ErrorCode::QuotaExceeded));
+            } else {
+                more?;
+            }
         }
+        let current = customer.current_usage().await?;
+        let found = current.quotas.iter().find(|quota| quota.dimension == Dimension::Workflows).unwrap();
+        assert_eq!((found.limit, found.used), (Some(1), Some(if mode == "hard" { 1 } else { 2 })));
     }
+    // Those of a customer count, and not those of the account.
+    let workflow: Workflow = serde_json::from_value(json!({"id": "another"}))?;
+    let plan: QuotaPlan = serde_json::from_value(json!({"id": "small", "quotas": {"workflows": {"limit": 0}}}))?;
+    client.put_plan(&plan).await?;
+    client.put_quota_settings(&QuotaSettings { plan: "small".to_owned() }).await?;
+    client.put_workflow(&workflow).await?;
     Ok(())
 }
 

@@ -116,7 +116,7 @@ async fn write(
         return Err(ApiError::new(ErrorCode::Conflict, detail));
     }
     let there = known.as_ref().is_some_and(|row| row.customer == compiled.customer);
-    let _one_at_a_time = api.may_create_trigger(&caller.account, compiled.customer.as_ref(), there).await?;
+    let _one_at_a_time = api.may_write_trigger(&caller.account, &compiled, there).await?;
     let before = known.as_ref().map(resources::body::<Trigger>).transpose()?;
     subscriptions::check(api, caller, &trigger, before.as_ref())?;
     let mut writes = vec![resources::writing(KIND, compiled.customer, &trigger.id, &trigger, expect)?];

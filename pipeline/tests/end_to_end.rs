@@ -115,6 +115,7 @@ impl World {
             data: Arc::from(input),
             reply_to,
             traceparent: None,
+            priority: None,
         };
         self.append(event).await;
     }

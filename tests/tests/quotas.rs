@@ -10,6 +10,7 @@ use fastn_sdk::Fastn;
 use fastn_sdk::contract::activity::{EventStatus, EventView, ExecutionStatus, ExecutionView};
 use fastn_sdk::contract::command::SendEvent;
 use fastn_sdk::contract::error::ErrorCode;
+use fastn_sdk::contract::flow::Priority;
 use fastn_sdk::contract::quota::{Dimension, Measure, Plan as QuotaPlan, QuotaOutcome, QuotaSettings};
 use fastn_sdk::contract::resource::{Trigger, Workflow};
 use fastn_tests::faults::{Cluster, Plan};
@@ -498,8 +499,30 @@ async fn debounce_and_batch(client: &Fastn, customer: &Fastn, sink: &Sink) -> an
     Ok(())
 }
 
+/// An event's own priority goes before that of its trigger, and is shown with the event.
+async fn own_priorities(client: &Fastn, sink: &Sink) -> anyhow::Result<()> {
+    put_customer(client, "own", json!({"concurrency": 1})).await?;
+    put_flow(client, sink, "own", json!({"priority": "P2"})).await?;
+    let customer = client.customer("own");
+    let sent = [Some("P4"), None, Some("P4"), Some("P1")];
+    let events = sent
+        .iter()
+        .enumerate()
+        .map(|(n, priority)| json!({"id": format!("own-{n}"), "type": "own", "priority": priority, "data": {}}));
+    let events: Vec<SendEvent> = events.map(serde_json::from_value).collect::<Result<_, _>>()?;
+    customer.send_many(&events).await?;
+    ended(&customer, "own", sent.len()).await?;
+    let order: Vec<String> = calls_of(sink, "own").into_iter().map(|(path, _)| path).collect();
+    assert!(order[0].ends_with("/own-3") && order[1].ends_with("/own-1"), "{order:?}");
+    let shown: Vec<Option<Priority>> =
+        [customer.event("own-0").await?, customer.event("own-1").await?].iter().map(|event| event.priority).collect();
+    assert_eq!(shown, [Some(Priority::P4), None]);
+    Ok(())
+}
+
 /// What is more urgent goes first, whatever came first.
 async fn priorities(client: &Fastn, sink: &Sink) -> anyhow::Result<()> {
+    own_priorities(client, sink).await?;
     put_customer(client, "narrow", json!({"concurrency": 1})).await?;
     let customer = client.customer("narrow");
     for priority in ["P4", "P1"] {

@@ -258,6 +258,7 @@ impl Rig {
             data: "{}".into(),
             reply_to: None,
             traceparent: None,
+            priority: None,
         };
         self.append(Topic::Events, &scope, encode_event(&event)).await
     }

@@ -60,6 +60,7 @@ pub(crate) async fn append_command(api: &Api, scope: &Scope, id: &str, command: 
         data: data.into(),
         reply_to: None,
         traceparent: None,
+        priority: None,
     };
     append(api, &event).await
 }

@@ -7,6 +7,7 @@ use fastn_contract::activity::{EventStatus, EventView, Origin};
 use fastn_contract::app::{AppAccepted, SendAppEvent};
 use fastn_contract::command::{Accepted, SendEvent};
 use fastn_contract::error::ErrorCode;
+use fastn_contract::flow::Priority;
 use fastn_contract::page::Page;
 use fastn_contract::quota::QuotaOutcome;
 use fastn_domain::event::EventRecord;
@@ -138,6 +139,7 @@ fn event_again(id: EventId, stored: StoredEvent) -> ApiResult<EventRecord> {
         data: data.into(),
         reply_to: None,
         traceparent: None,
+        priority: view.priority.map(Priority::number),
     })
 }
 

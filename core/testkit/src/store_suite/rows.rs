@@ -35,6 +35,7 @@ pub fn event(scope: &Scope, n: u64) -> EventRow {
         status: EventStatus::Delivered,
         reason: None,
         quota: None,
+        priority: (n % 2 == 1).then_some(3),
         executions: vec![ExecutionId(u128::from(n))],
         headers: vec![Header { name: "a".to_owned(), value: "event".to_owned() }],
         data: Some(format!(r#"{{"n":{n}}}"#).into()),

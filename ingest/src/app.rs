@@ -53,6 +53,8 @@ pub struct AppEvents {
     pub received: usize,
     /// Those that went nowhere, since nobody listens to their account or they do not say whose they are.
     pub unroutable: usize,
+    /// The events that no customer gets, which the account keeps so that people see them.
+    pub nowhere: Vec<EventRecord>,
 }
 
 impl AppEvents {
@@ -64,6 +66,11 @@ impl AppEvents {
     /// One more for a customer.
     pub(crate) fn add(&mut self, event: EventRecord) {
         self.by_customer.entry(event.scope.customer.clone()).or_default().push(event);
+    }
+
+    /// What is to be stored, by the customer whose it is.
+    pub(crate) fn appends(&self) -> impl Iterator<Item = &Vec<EventRecord>> {
+        self.by_customer.values().chain(Some(&self.nowhere).filter(|events| !events.is_empty()))
     }
 }
 
@@ -84,7 +91,13 @@ struct Target<'a> {
 impl<'a> Target<'a> {
     fn guarded(&self) -> Guarded<'a> {
         let app = self.app;
-        Guarded { account: self.account, customer: None, name: app.id.as_str(), verification: &app.spec.verification }
+        Guarded {
+            account: self.account,
+            customer: None,
+            name: app.id.as_str(),
+            verification: &app.spec.verification,
+            challenge: app.spec.challenge.as_ref(),
+        }
     }
 }
 
@@ -211,20 +224,20 @@ pub fn parse_app_events(
     let mut events = AppEvents { received: elements.len(), ..AppEvents::default() };
     for (at, data) in elements.into_iter().enumerate() {
         let payload = serde_json::from_str(&data).map_err(|_| invalid_part("body", "is not valid JSON"))?;
-        let (kind, account) = match app.routing(&payload) {
-            Routing::To { event, account } => (event, account),
-            Routing::Unroutable => {
-                events.unroutable += 1;
-                continue;
+        let routing = app.routing(&payload);
+        let nameless = routing == Routing::Unroutable;
+        let (kind, account, listening) = match routing {
+            Routing::To { event, account } => {
+                let kind = event.unwrap_or_else(|| APP_EVENT_UNNAMED.to_owned());
+                let customers = into.listening(app, account.as_deref(), &kind);
+                (kind, account, customers)
             }
-            Routing::Unnamed | Routing::Unknown => continue,
+            Routing::Unroutable | Routing::Unnamed | Routing::Unknown => {
+                (APP_EVENT_UNNAMED.to_owned(), None, BTreeSet::new())
+            }
         };
-        let kind = kind.unwrap_or_else(|| APP_EVENT_UNNAMED.to_owned());
-        let customers = into.listening(app, account.as_deref(), &kind);
-        if customers.is_empty() && account.is_some() {
-            events.unroutable += 1;
-        }
-        if events.dispatched() + customers.len() > DISPATCHED_MAX {
+        events.unroutable += usize::from(listening.is_empty() && (account.is_some() || nameless));
+        if events.dispatched() + listening.len() > DISPATCHED_MAX {
             let detail = format!("The request makes more than {DISPATCHED_MAX} events. Nothing was taken; send fewer.");
             return Err(Problem::new(ErrorCode::PayloadTooLarge, detail));
         }
@@ -235,13 +248,20 @@ pub fn parse_app_events(
             subject: account,
             time: None,
             extensions: kept.clone(),
+            priority: None,
             data,
         };
-        for customer in customers {
-            let scope = Scope::new(into.account.clone(), customer);
+        let record = |scope, draft: Draft| {
             let (traceparent, tracestate) = (traceparent.clone(), tracestate.clone());
             let envelope = Envelope { scope, origin: Origin::Webhook, trigger: None, now, traceparent, tracestate };
-            events.add(draft.clone().into_record(&envelope, || crate::new_event_id(now)));
+            draft.into_record(&envelope, || crate::new_event_id(now))
+        };
+        if listening.is_empty() {
+            events.nowhere.push(record(Scope::of_account(into.account.clone()), draft));
+            continue;
+        }
+        for customer in listening {
+            events.add(record(Scope::new(into.account.clone(), customer), draft.clone()));
         }
     }
     Ok(events)

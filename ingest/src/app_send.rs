@@ -75,12 +75,18 @@ pub fn parse_sent_app_events(
         draft.id = draft.id.or(id).or_else(|| Some(new_event_id(now)));
         draft.source = app_source(&app.id);
         let customers = recipients(&draft, app, customer.or_else(|| named.clone()), caller, into, &prefix)?;
-        events.unroutable += usize::from(customers.is_empty());
-        for customer in customers {
-            let scope = Scope::new(into.account.clone(), customer);
+        let record = |scope, draft: Draft| {
             let (traceparent, tracestate) = (traceparent(headers), tracestate(headers));
             let envelope = Envelope { scope, origin: Origin::Api, trigger: None, now, traceparent, tracestate };
-            events.add(draft.clone().into_record(&envelope, || new_event_id(now)));
+            draft.into_record(&envelope, || new_event_id(now))
+        };
+        if customers.is_empty() {
+            events.unroutable += 1;
+            events.nowhere.push(record(Scope::of_account(into.account.clone()), draft));
+            continue;
+        }
+        for customer in customers {
+            events.add(record(Scope::new(into.account.clone(), customer), draft.clone()));
         }
     }
     Ok(events)
@@ -153,13 +159,14 @@ fn read(text: &str, prefix: String) -> Result<Sent, Problem> {
     };
     let mut text = |name| fields.take_text(name, &mut complaints);
     let (id, app, event, customer) = (text("id"), text("app"), text("event"), text("customer"));
-    let (account, time) = (text("accountId"), text("time"));
+    let (account, time, priority) = (text("accountId"), text("time"), text("priority"));
     let data = match fields.take("data") {
         Some(data) => checked(data, &mut complaints)?,
         None => "null".into(),
     };
     for (name, _) in &fields.0 {
-        complaints.add(cut(name, 60), "is not known; there are id, app, event, customer, accountId, time and data");
+        complaints
+            .add(cut(name, 60), "is not known; there are id, app, event, customer, accountId, time, priority and data");
     }
     let customer = customer
         .and_then(|text| CustomerId::new(&text).map_err(|error| complaints.add("customer", error.to_string())).ok());
@@ -170,6 +177,7 @@ fn read(text: &str, prefix: String) -> Result<Sent, Problem> {
         subject: draft::optional("accountId", account, ATTRIBUTE_BYTES_MAX, &mut complaints),
         time: draft::time(time, &mut complaints),
         extensions: Vec::new(),
+        priority: draft::priority("priority", priority, &mut complaints),
         data,
     };
     let app = draft::required("app", app, ATTRIBUTE_BYTES_MAX, &mut complaints);

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use axum::http::HeaderMap;
+use fastn_contract::flow::Priority;
 use fastn_domain::event::Header;
 
 use crate::draft::{self, ATTRIBUTE_BYTES_MAX};
@@ -19,6 +20,8 @@ const SPEC_VERSION: &str = "1.0";
 const NAME_BYTES_MAX: usize = 64;
 /// Longest value of an extension attribute.
 const EXTENSION_BYTES_MAX: usize = 4_096;
+/// The extension attribute of an event's priority, P1 to P4. Not `priority` alone, which others give other meanings.
+const PRIORITY: &str = "fastnpriority";
 /// Prefix of attributes as headers.
 const HEADER_PREFIX: &str = "ce-";
 
@@ -43,6 +46,7 @@ struct Attributes<'a> {
 impl Attributes<'_> {
     /// Checks them all and makes a draft without data of them.
     fn check(mut self, complaints: &mut Complaints) -> draft::Draft {
+        let priority = self.priority(complaints);
         match self.specversion.as_deref() {
             Some(SPEC_VERSION) => {}
             Some(_) => complaints.add("specversion", format!("must be {SPEC_VERSION}")),
@@ -68,9 +72,18 @@ impl Attributes<'_> {
             source,
             subject: draft::optional("subject", self.subject, ATTRIBUTE_BYTES_MAX, complaints),
             time: draft::time(self.time, complaints),
+            priority,
             extensions: self.extensions,
             data: "null".into(),
         }
+    }
+
+    /// Takes the extension attribute that says the lane of the event's executions.
+    fn priority(&mut self, complaints: &mut Complaints) -> Option<Priority> {
+        let name = format!("{HEADER_PREFIX}{PRIORITY}");
+        let at = self.extensions.iter().position(|header| header.name == name)?;
+        let text = self.extensions.remove(at).value;
+        draft::priority(PRIORITY, Some(Cow::Owned(text)), complaints)
     }
 
     /// Adds an extension attribute.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use fastn_contract::activity::Origin;
+use fastn_contract::flow::Priority;
 use fastn_domain::event::{EventRecord, Header, TYPE_PREFIX_RESERVED};
 use fastn_domain::time::parse_rfc3339;
 use fastn_domain::{EventId, Scope, Timestamp, TriggerId};
@@ -32,6 +33,8 @@ pub(crate) struct Draft {
     pub(crate) time: Option<Timestamp>,
     /// CloudEvents extension attributes as `ce-<name>`, whatever mode they came in.
     pub(crate) extensions: Vec<Header>,
+    /// The lane of its executions, if the sender says one.
+    pub(crate) priority: Option<Priority>,
     /// The payload as JSON text.
     pub(crate) data: Arc<str>,
 }
@@ -78,6 +81,7 @@ impl Draft {
             data: self.data,
             reply_to: None,
             traceparent: own.or_else(|| envelope.traceparent.clone()),
+            priority: self.priority.map(Priority::number),
         }
     }
 }
@@ -122,6 +126,19 @@ pub(crate) fn optional(
         return None;
     }
     Some(text.into_owned())
+}
+
+/// The lane of its executions.
+pub(crate) fn priority(
+    name: &'static str,
+    text: Option<Cow<'_, str>>,
+    complaints: &mut Complaints,
+) -> Option<Priority> {
+    let priority = Priority::parse(&text?);
+    if priority.is_none() {
+        complaints.add(name, "must be P1, P2, P3 or P4");
+    }
+    priority
 }
 
 /// When it happened.

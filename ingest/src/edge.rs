@@ -268,7 +268,7 @@ async fn answer_app(
 
 async fn store_app(edge: &Edge, events: &AppEvents) -> Result<(), Problem> {
     let revision = edge.catalog().revision;
-    let appends = events.by_customer.values().map(|events| async {
+    let appends = events.appends().map(|events| async {
         let appended = append_events(edge.parts.log.as_ref(), events, revision).await;
         appended.map(|_| ()).map_err(|error| append_problem(&error, events[0].id.as_str()))
     });

@@ -9,19 +9,23 @@
 //! | Notion          | unsigned POST, `{"verification_token": …}`        | 200; the token is stored as the secret        |
 //!
 //! Answers are plain text that no browser takes for anything else. Each handshake comes with its provider's scheme; at any
-//! other URL the same request is like every other.
+//! other URL the same request is like every other. A [`Challenge`] says a handshake that no scheme has: where the challenge
+//! stands, and whether it comes back as text or as JSON.
 //!
 //! Sources: Slack docs, "url_verification event"; Meta for Developers, "Webhooks: Getting Started"; Microsoft Graph docs,
 //! "notificationUrl validation"; Dropbox developer docs, "Webhooks"; Notion developer docs, "Webhooks".
 
 use std::borrow::Cow;
 
+use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use fastn_contract::error::{ErrorCode, Problem};
-use fastn_contract::verification::Verification;
+use fastn_contract::verification::{Challenge, ChallengeAnswer, ChallengeIn, ChallengeWhen, Verification};
 use fastn_domain::catalog::Catalog;
+use fastn_domain::path::Path;
+use serde_json::Value;
 
 use crate::body::{self, Received};
 use crate::edge::{Edge, NewSecret};
@@ -43,10 +47,10 @@ pub(crate) fn of_get(guarded: Guarded<'_>, secrets: Secrets<'_>, sent: Sent<'_>)
     match guarded.verification {
         Verification::Dropbox { .. } => match parameter(sent, "challenge") {
             Some(challenge) => echo(guarded, "challenge", &challenge).map(Some),
-            None => Ok(None),
+            None => of_query(guarded, sent),
         },
         Verification::Meta { verify_token, .. } => {
-            let Some(challenge) = parameter(sent, "hub.challenge") else { return Ok(None) };
+            let Some(challenge) = parameter(sent, "hub.challenge") else { return of_query(guarded, sent) };
             let tokens = guarded.keys(secrets, verify_token)?;
             let given = parameter(sent, "hub.verify_token").unwrap_or_default();
             let subscribes = parameter(sent, "hub.mode").as_deref() == Some("subscribe");
@@ -56,8 +60,48 @@ pub(crate) fn of_get(guarded: Guarded<'_>, secrets: Secrets<'_>, sent: Sent<'_>)
             }
             echo(guarded, "hub.challenge", &challenge).map(Some)
         }
+        _ => of_query(guarded, sent),
+    }
+}
+
+/// The answer to a request whose query is the configured handshake.
+fn of_query(guarded: Guarded<'_>, sent: Sent<'_>) -> Result<Option<Response>, Problem> {
+    let Some(challenge) = guarded.challenge.filter(|challenge| challenge.place == ChallengeIn::Query) else {
+        return Ok(None);
+    };
+    let holds = |when: &ChallengeWhen| parameter(sent, &when.field).is_some_and(|value| value == when.value);
+    match parameter(sent, &challenge.field) {
+        Some(value) if challenge.when.as_ref().is_none_or(holds) => respond(guarded, challenge, &value).map(Some),
         _ => Ok(None),
     }
+}
+
+/// The answer to a verified POST whose body is the configured handshake.
+fn of_body(guarded: Guarded<'_>, body: &[u8]) -> Result<Option<Response>, Problem> {
+    let asked = guarded.challenge.filter(|challenge| challenge.place == ChallengeIn::Body);
+    let Some(challenge) = asked.filter(|_| body.len() <= HANDSHAKE_BODY_BYTES_MAX) else { return Ok(None) };
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return Ok(None) };
+    let text = |path: &str| match Path::parse(path).ok()?.find(&body)? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let holds = |when: &ChallengeWhen| text(&when.field).is_some_and(|value| value == when.value);
+    match text(&challenge.field) {
+        Some(value) if challenge.when.as_ref().is_none_or(holds) => respond(guarded, challenge, &value).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Gives a challenge back as it is configured.
+fn respond(guarded: Guarded<'_>, challenge: &Challenge, value: &str) -> Result<Response, Problem> {
+    let text = echo(guarded, &challenge.field, value)?;
+    if challenge.answer == ChallengeAnswer::Text {
+        return Ok(text);
+    }
+    let field = challenge.answer_field.as_deref().unwrap_or("challenge");
+    let nosniff = [(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))];
+    Ok((nosniff, Json(serde_json::json!({ field: value }))).into_response())
 }
 
 /// The answer to a POST whose target alone is a handshake of this scheme.
@@ -66,9 +110,12 @@ pub(crate) fn of_get(guarded: Guarded<'_>, secrets: Secrets<'_>, sent: Sent<'_>)
 /// `VALIDATION_ERROR` for a token that is too long.
 pub(crate) fn of_target(guarded: Guarded<'_>, sent: Sent<'_>) -> Result<Option<Response>, Problem> {
     if !matches!(guarded.verification, Verification::MicrosoftGraph { .. }) {
-        return Ok(None);
+        return of_query(guarded, sent);
     }
-    parameter(sent, "validationToken").map(|token| echo(guarded, "validationToken", &token)).transpose()
+    match parameter(sent, "validationToken") {
+        Some(token) => echo(guarded, "validationToken", &token).map(Some),
+        None => of_query(guarded, sent),
+    }
 }
 
 /// The answer to a verified POST whose body is a handshake of this scheme.
@@ -84,11 +131,11 @@ pub(crate) fn of_verified(guarded: Guarded<'_>, body: &[u8]) -> Result<Option<Re
         challenge: Cow<'a, str>,
     }
     if !matches!(guarded.verification, Verification::Slack { .. }) || body.len() > HANDSHAKE_BODY_BYTES_MAX {
-        return Ok(None);
+        return of_body(guarded, body);
     }
     match serde_json::from_slice::<UrlVerification<'_>>(body) {
         Ok(asked) if asked.kind == "url_verification" => echo(guarded, "challenge", &asked.challenge).map(Some),
-        _ => Ok(None),
+        _ => of_body(guarded, body),
     }
 }
 

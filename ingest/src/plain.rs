@@ -30,13 +30,13 @@ pub(crate) fn from_fields(mut fields: Fields<'_>, prefix: String) -> Result<Draf
     let mut complaints = Complaints::at(prefix);
     let mut text = |name| fields.take_text(name, &mut complaints);
     let (id, kind, source) = (text("id"), text("type"), text("source"));
-    let (subject, time) = (text("subject"), text("time"));
+    let (subject, time, priority) = (text("subject"), text("time"), text("priority"));
     let data = match fields.take("data") {
         Some(data) => checked(data, &mut complaints)?,
         None => "null".into(),
     };
     for (name, _) in &fields.0 {
-        complaints.add(cut(name, 60), "is not known; an event has id, type, source, subject, time and data");
+        complaints.add(cut(name, 60), "is not known; an event has id, type, source, subject, time, priority and data");
     }
     let draft = Draft {
         id: draft::id(id, &mut complaints),
@@ -46,6 +46,7 @@ pub(crate) fn from_fields(mut fields: Fields<'_>, prefix: String) -> Result<Draf
         subject: draft::optional("subject", subject, ATTRIBUTE_BYTES_MAX, &mut complaints),
         time: draft::time(time, &mut complaints),
         extensions: Vec::new(),
+        priority: draft::priority("priority", priority, &mut complaints),
         data,
     };
     if complaints.errors.is_empty() { Ok(draft) } else { Err(invalid(complaints.errors)) }

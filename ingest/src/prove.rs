@@ -1,7 +1,7 @@
 //! Who is asking at a public URL: the headers against the scheme of a trigger or an app, with its secrets.
 
 use fastn_contract::error::{ErrorCode, Problem};
-use fastn_contract::verification::{SecretNames, Verification};
+use fastn_contract::verification::{Challenge, SecretNames, Verification};
 use fastn_domain::catalog::Catalog;
 use fastn_domain::{AccountId, CustomerId};
 
@@ -24,6 +24,8 @@ pub(crate) struct Guarded<'a> {
     pub(crate) name: &'a str,
     /// The scheme.
     pub(crate) verification: &'a Verification,
+    /// The handshake that is configured beside the scheme's own.
+    pub(crate) challenge: Option<&'a Challenge>,
 }
 
 /// The secrets of the moment.

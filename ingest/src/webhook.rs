@@ -15,7 +15,7 @@ use axum::response::Response;
 use fastn_contract::activity::Origin;
 use fastn_contract::error::{ErrorCode, Problem};
 use fastn_contract::resource::{Switch, TriggerSource};
-use fastn_contract::verification::Verification;
+use fastn_contract::verification::{Challenge, Verification};
 use fastn_domain::catalog::{Catalog, CompiledTrigger};
 use fastn_domain::event::EventRecord;
 use fastn_domain::{AccountId, CustomerId, Scope, Timestamp, TriggerId};
@@ -41,12 +41,13 @@ struct Target<'a> {
     account: &'a AccountId,
     trigger: &'a CompiledTrigger,
     verification: &'a Verification,
+    challenge: Option<&'a Challenge>,
 }
 
 impl<'a> Target<'a> {
     fn guarded(&self, customer: Option<&'a CustomerId>) -> Guarded<'a> {
-        let Self { account, trigger, verification } = *self;
-        Guarded { account, customer, name: trigger.id.as_str(), verification }
+        let Self { account, trigger, verification, challenge } = *self;
+        Guarded { account, customer, name: trigger.id.as_str(), verification, challenge }
     }
 }
 
@@ -114,8 +115,10 @@ pub(crate) fn asks_for_basic(edge: &Edge, trigger: &str) -> bool {
 fn find<'a>(catalog: &'a Catalog, trigger: &str) -> Result<Target<'a>, Problem> {
     let found = TriggerId::new(trigger).ok().and_then(|id| catalog.webhook(&id));
     match found.map(|(account, trigger)| (account, trigger, &trigger.spec.source)) {
-        Some((account, trigger, TriggerSource::Webhook { verification })) if trigger.spec.status == Switch::Enabled => {
-            Ok(Target { account, trigger, verification })
+        Some((account, trigger, TriggerSource::Webhook { verification, challenge }))
+            if trigger.spec.status == Switch::Enabled =>
+        {
+            Ok(Target { account, trigger, verification, challenge: challenge.as_ref() })
         }
         _ => Err(unknown()),
     }
@@ -233,6 +236,7 @@ fn plain(data: std::sync::Arc<str>) -> Draft {
         subject: None,
         time: None,
         extensions: Vec::new(),
+        priority: None,
         data,
     }
 }

@@ -131,6 +131,9 @@ BEGIN
     GET DIAGNOSTICS of_answers = ROW_COUNT;
     DELETE FROM alerts a WHERE a.account = whose AND a.customer = one;
     GET DIAGNOSTICS of_alerts = ROW_COUNT;
+    -- Alerts of the account may tell whose value it was.
+    UPDATE alerts a SET body = replace(a.body, '"valueOf":"' || one || '",', '')
+        WHERE a.account = whose AND strpos(a.body, '"valueOf":"' || one || '",') > 0;
     DELETE FROM polls p WHERE p.account = whose AND p.customer = one;
     GET DIAGNOSTICS of_polls = ROW_COUNT;
     DELETE FROM poll_chunks p WHERE p.account = whose AND p.customer = one;

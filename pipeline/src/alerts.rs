@@ -20,6 +20,7 @@ mod memory;
 mod notice;
 mod notify;
 mod observe;
+mod quota_use;
 mod samples;
 mod sketch;
 mod standing;
@@ -109,6 +110,8 @@ impl Channels {
             customer: rule.spec.customer.clone(),
             state: AlertState::Firing,
             metric: rule.spec.metric,
+            dimension: rule.spec.dimension,
+            value_of: None,
             comparison: rule.spec.comparison,
             threshold: rule.spec.threshold,
             value: rule.spec.threshold,

@@ -71,8 +71,13 @@ impl Follower {
 
     /// The next records, at once; none at the tail.
     pub(crate) async fn read(&mut self, log: &dyn Log) -> LogResult<Read> {
+        self.read_before(log, Offset::MAX).await
+    }
+
+    /// The next records that lie before `end`.
+    pub(crate) async fn read_before(&mut self, log: &dyn Log, end: Offset) -> LogResult<Read> {
         let mut read = Read { records: Vec::new(), gap: false, unreadable: 0 };
-        if self.at_tail() {
+        if self.at_tail() || self.position.next >= end {
             return Ok(read);
         }
         let stored = match self.fetch(log).await {
@@ -85,6 +90,10 @@ impl Follower {
             fetched => fetched?,
         };
         for record in stored {
+            if record.offset >= end {
+                self.position.next = end;
+                break;
+            }
             self.position.next = record.offset + 1;
             self.read_at = record.timestamp;
             match decode_journal(&record.value) {

@@ -6,7 +6,7 @@
 
 mod answers;
 pub(crate) mod calls;
-mod claim;
+pub(crate) mod claim;
 mod driver;
 pub mod machine;
 mod observe;

@@ -17,6 +17,8 @@ use serde_json::json;
 
 use rig::Rig;
 
+const DAY_S: i64 = 86_400;
+
 /// Property: a rule fires once and is resolved once, however often the evaluator dies and comes back meanwhile, and its
 /// channel is told of each exactly once, signed and under an id of its own.
 #[tokio::test]
@@ -206,13 +208,13 @@ async fn a_rule_that_goes_ends_its_alert_silently() {
 #[tokio::test]
 async fn an_erased_customer_is_not_told_of() {
     let rig = Rig::new().await;
-    rig.customer("cus_a", true);
+    rig.is_there("cus_a", true);
     rig.refuse(usize::MAX);
     rig.rule(json!({"metric": "failure_count", "threshold": 0, "window": "5m", "customer": "cus_a"}));
     let alerts = rig.start().await;
     rig.end("cus_a", Failed, 10, 1).await;
     rig.until_attempted(1).await;
-    rig.customer("cus_a", false);
+    rig.is_there("cus_a", false);
     rig.forgotten().await;
     let scope = scope("acc", "cus_a");
     let gone = rig.store.erase_configuration(&scope.account, Some(&scope.customer), &[]).await.unwrap();
@@ -266,6 +268,97 @@ async fn an_event_that_waits_is_a_lag() {
     assert_eq!(rig.heard()[0].body["data"]["value"], 70_000.0);
     rig.admit("cus_a", offset).await;
     rig.evaluated().await;
+    rig.advance(10);
+    rig.until("it is resolved", || rig.heard().len() == 2).await;
+}
+
+/// Property: the use of a quota fires when one customer uses more than the threshold of its own limit, and says whose use it
+/// is; it goes on firing between the two thresholds, over a restart too, and is over with the day. What was counted before
+/// the rule was made counts.
+#[tokio::test]
+async fn the_use_of_a_quota_of_events() {
+    let rig = Rig::new().await;
+    for (customer, limit) in [("cus_a", 100), ("cus_b", 1_000), ("cus_free", 10)] {
+        rig.customer(customer, "eventsPerDay", limit);
+    }
+    rig.count("cus_a", "eventsPerDay", DAY_S, 60).await;
+    rig.count("cus_b", "eventsPerDay", DAY_S, 300).await;
+    rig.rule(json!({"metric": "quota_use", "dimension": "eventsPerDay", "threshold": 80, "resolveThreshold": 50}));
+    let alerts = rig.start().await;
+    rig.count("cus_a", "eventsPerDay", DAY_S, 20).await;
+    rig.count("cus_a", "rate/other", DAY_S, 20).await;
+    rig.advance(10);
+    rig.evaluated().await;
+    assert_eq!(rig.alerts().await.len(), 0, "80 of 100 is not above 80 %");
+    rig.count("cus_a", "eventsPerDay", DAY_S, 5).await;
+    rig.advance(10);
+    rig.until("it fires", || rig.heard().len() == 1).await;
+    let told = rig.heard()[0].body["data"].clone();
+    assert_eq!(
+        (&told["value"], &told["valueOf"], &told["dimension"]),
+        (&json!(85.0), &json!("cus_a"), &json!("eventsPerDay"))
+    );
+    rig.settled().await;
+
+    // A larger limit leaves a share between the thresholds, and the evaluator starts again.
+    drop(alerts);
+    rig.customer("cus_a", "eventsPerDay", 150);
+    let _alerts = rig.start().await;
+    for _ in 0..12 {
+        rig.advance(10);
+        rig.evaluated().await;
+    }
+    assert_eq!(rig.alerts().await[0].state, AlertState::Firing);
+
+    rig.advance(DAY_S);
+    rig.evaluated().await;
+    rig.advance(70);
+    rig.until("it is resolved", || rig.heard().len() == 2).await;
+    assert_eq!(rig.alerts().await.len(), 1);
+}
+
+/// Property: a burst in one minute is seen, whenever in the minute it came, and of one customer alone where the rule names it.
+#[tokio::test]
+async fn the_use_of_a_minute() {
+    let rig = Rig::new().await;
+    rig.customer("cus_a", "eventsPerMinute", 10);
+    rig.customer("cus_b", "eventsPerMinute", 10);
+    rig.rule(json!({"metric": "quota_use", "dimension": "eventsPerMinute", "threshold": 90, "customer": "cus_a",
+        "resolveAfter": "0s"}));
+    let _alerts = rig.start().await;
+    rig.advance(59);
+    rig.count("cus_b", "eventsPerMinute", 60, 10).await;
+    rig.evaluated().await;
+    rig.advance(10);
+    rig.evaluated().await;
+    assert_eq!(rig.alerts().await.len(), 0, "cus_b is not what the rule is about");
+    rig.advance(50);
+    rig.count("cus_a", "eventsPerMinute", 60, 10).await;
+    rig.advance(10);
+    rig.until("it fires", || rig.heard().len() == 1).await;
+    assert_eq!(rig.heard()[0].body["data"]["value"], 100.0);
+    rig.advance(60);
+    rig.evaluated().await;
+    rig.advance(60);
+    rig.until("it is resolved", || rig.heard().len() == 2).await;
+}
+
+/// Property: what is limited in number is watched as the configuration has it.
+#[tokio::test]
+async fn the_use_of_what_is_limited_in_number() {
+    let rig = Rig::new().await;
+    rig.customer("cus_a", "triggers", 2);
+    rig.rule(json!({"metric": "quota_use", "dimension": "triggers", "threshold": 99, "resolveAfter": "0s"}));
+    let _alerts = rig.start().await;
+    rig.trigger("one", "cus_a", "w");
+    rig.trigger("other", "cus_b", "w");
+    rig.advance(10);
+    rig.evaluated().await;
+    assert_eq!(rig.alerts().await.len(), 0);
+    rig.trigger("two", "cus_a", "w");
+    rig.advance(10);
+    rig.until("it fires", || rig.heard().len() == 1).await;
+    rig.customer("cus_a", "triggers", 3);
     rig.advance(10);
     rig.until("it is resolved", || rig.heard().len() == 2).await;
 }

@@ -115,6 +115,7 @@ impl World {
             data: Arc::from(input),
             reply_to,
             traceparent: None,
+            priority: None,
         };
         self.append(event).await;
     }
@@ -269,6 +270,7 @@ export default async function (ctx: any) {
             data: Arc::from(r#"{"amount":7}"#),
             reply_to: None,
             traceparent: None,
+            priority: None,
         };
         world.append(event).await;
         if let Ok(answer) = tokio::time::timeout(Duration::from_millis(100), &mut ticket.answer).await {
@@ -345,6 +347,7 @@ async fn an_unmatched_event_keeps_no_deduplication_key() {
             data: Arc::from(format!(r#"{{"key":"same","n":{n}}}"#)),
             reply_to: None,
             traceparent: None,
+            priority: None,
         };
         world.append(event).await;
     }

@@ -109,6 +109,7 @@ fn event(customer: &str) -> EventRecord {
         data: format!("{{\"text\":\"{MARK}\"}}").into(),
         reply_to: None,
         traceparent: None,
+        priority: None,
     }
 }
 

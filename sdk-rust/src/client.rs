@@ -17,7 +17,7 @@ use fastn_contract::quota::{CurrentUsage, CustomerTier, Plan, QuotaSettings, Usa
 use fastn_contract::replay::{ReplayPreview, ReplayView, StartReplay};
 use fastn_contract::resource::{
     App, CapturedToken, Customer, Deployment, EnvConfig, SecretView, SecretWrite, Stored, SubscriptionView, Trigger,
-    VersionView, Workflow,
+    TriggerView, VersionView, Workflow,
 };
 use fastn_contract::schedule::{BackfillSchedule, ChangeStatus, ScheduleFired, ScheduleView};
 use futures_util::{Stream, StreamExt};
@@ -352,22 +352,22 @@ impl Fastn {
     }
 
     /// Triggers.
-    pub fn triggers(&self) -> Pager<Stored<Trigger>> {
+    pub fn triggers(&self) -> Pager<TriggerView> {
         self.list(&["v1", "triggers"])
     }
 
     /// One trigger.
-    pub async fn trigger(&self, id: &str) -> Result<Stored<Trigger>, Error> {
+    pub async fn trigger(&self, id: &str) -> Result<TriggerView, Error> {
         self.get(&["v1", "triggers", id]).await
     }
 
     /// Creates or changes a trigger.
-    pub async fn put_trigger(&self, trigger: &Trigger) -> Result<Stored<Trigger>, Error> {
+    pub async fn put_trigger(&self, trigger: &Trigger) -> Result<TriggerView, Error> {
         self.put(&["v1", "triggers", &trigger.id], trigger).await
     }
 
     /// Creates a trigger; without an id it gets a random one.
-    pub async fn create_trigger(&self, trigger: &Trigger) -> Result<Stored<Trigger>, Error> {
+    pub async fn create_trigger(&self, trigger: &Trigger) -> Result<TriggerView, Error> {
         self.post(&["v1", "triggers"], trigger).await
     }
 

@@ -10,6 +10,7 @@ use fastn_sdk::Fastn;
 use fastn_sdk::contract::activity::{EventStatus, EventView, ExecutionStatus, ExecutionView};
 use fastn_sdk::contract::command::SendEvent;
 use fastn_sdk::contract::error::ErrorCode;
+use fastn_sdk::contract::flow::Priority;
 use fastn_sdk::contract::quota::{Dimension, Measure, Plan as QuotaPlan, QuotaOutcome, QuotaSettings};
 use fastn_sdk::contract::resource::{Trigger, Workflow};
 use fastn_tests::faults::{Cluster, Plan};
@@ -343,24 +344,38 @@ async fn raw(url: &str, key: &str, customer: &str) -> anyhow::Result<(u16, (Stri
     Ok((status, (policy, rate, after, body["code"].as_str().unwrap_or_default().to_owned())))
 }
 
+/// A customer has the workflows that its triggers name, each once.
 async fn workflows(client: &Fastn) -> anyhow::Result<()> {
-    let there = client.workflows().take(100).await?.len() as u64;
-    for mode in ["soft", "shadow", "hard"] {
-        let limit = if mode == "hard" { there + 3 } else { there };
-        let plan: QuotaPlan =
-            serde_json::from_value(json!({"id": "small", "quotas": {"workflows": {"limit": limit, "mode": mode}}}))?;
-        client.put_plan(&plan).await?;
-        client.put_quota_settings(&QuotaSettings { plan: "small".to_owned() }).await?;
-        let put = async |n: u32| {
-            let workflow: Workflow = serde_json::from_value(json!({"id": format!("more-{mode}-{n}")}))?;
-            anyhow::Ok(client.put_workflow(&workflow).await)
+    for mode in ["hard", "soft", "shadow"] {
+        let customer = limited(client, "workflows", 1, mode).await?;
+        let put = async |n: u32, workflows: &[&str]| {
+            let routes: Vec<Value> = workflows.iter().map(|workflow| json!({"workflow": workflow})).collect();
+            let trigger: Trigger = serde_json::from_value(json!({
+                "id": format!("w-{mode}-{n}"), "customer": format!("workflows-{mode}"),
+                "source": {"type": "event", "types": ["none"]}, "routes": routes,
+            }))?;
+            anyhow::Ok(client.put_trigger(&trigger).await)
         };
-        put(1).await??;
-        if mode == "hard" {
-            assert_eq!(put(2).await?.unwrap_err().code, Some(ErrorCode::QuotaExceeded));
-            put(1).await??;
+        put(1, &["job"]).await??;
+        put(2, &["job"]).await??;
+        for (n, workflows) in [(3, vec!["five"]), (2, vec!["job", "five"])] {
+            let more = put(n, &workflows).await?;
+            if mode == "hard" {
+                assert_eq!(more.unwrap_err().code, Some(ErrorCode::QuotaExceeded));
+            } else {
+                more?;
+            }
         }
+        let current = customer.current_usage().await?;
+        let found = current.quotas.iter().find(|quota| quota.dimension == Dimension::Workflows).unwrap();
+        assert_eq!((found.limit, found.used), (Some(1), Some(if mode == "hard" { 1 } else { 2 })));
     }
+    // Those of a customer count, and not those of the account.
+    let workflow: Workflow = serde_json::from_value(json!({"id": "another"}))?;
+    let plan: QuotaPlan = serde_json::from_value(json!({"id": "small", "quotas": {"workflows": {"limit": 0}}}))?;
+    client.put_plan(&plan).await?;
+    client.put_quota_settings(&QuotaSettings { plan: "small".to_owned() }).await?;
+    client.put_workflow(&workflow).await?;
     Ok(())
 }
 
@@ -484,8 +499,30 @@ async fn debounce_and_batch(client: &Fastn, customer: &Fastn, sink: &Sink) -> an
     Ok(())
 }
 
+/// An event's own priority goes before that of its trigger, and is shown with the event.
+async fn own_priorities(client: &Fastn, sink: &Sink) -> anyhow::Result<()> {
+    put_customer(client, "own", json!({"concurrency": 1})).await?;
+    put_flow(client, sink, "own", json!({"priority": "P2"})).await?;
+    let customer = client.customer("own");
+    let sent = [Some("P4"), None, Some("P4"), Some("P1")];
+    let events = sent
+        .iter()
+        .enumerate()
+        .map(|(n, priority)| json!({"id": format!("own-{n}"), "type": "own", "priority": priority, "data": {}}));
+    let events: Vec<SendEvent> = events.map(serde_json::from_value).collect::<Result<_, _>>()?;
+    customer.send_many(&events).await?;
+    ended(&customer, "own", sent.len()).await?;
+    let order: Vec<String> = calls_of(sink, "own").into_iter().map(|(path, _)| path).collect();
+    assert!(order[0].ends_with("/own-3") && order[1].ends_with("/own-1"), "{order:?}");
+    let shown: Vec<Option<Priority>> =
+        [customer.event("own-0").await?, customer.event("own-1").await?].iter().map(|event| event.priority).collect();
+    assert_eq!(shown, [Some(Priority::P4), None]);
+    Ok(())
+}
+
 /// What is more urgent goes first, whatever came first.
 async fn priorities(client: &Fastn, sink: &Sink) -> anyhow::Result<()> {
+    own_priorities(client, sink).await?;
     put_customer(client, "narrow", json!({"concurrency": 1})).await?;
     let customer = client.customer("narrow");
     for priority in ["P4", "P1"] {

@@ -49,7 +49,7 @@ pub enum EventStatus {
 pub struct EventView {
     /// The id that the sender chose, or ours.
     pub id: String,
-    /// The customer.
+    /// The customer; empty for an app's event that went to none.
     pub customer: String,
     /// CloudEvents `source`.
     pub source: String,
@@ -76,6 +76,9 @@ pub struct EventView {
     /// What a quota did to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota: Option<crate::quota::QuotaOutcome>,
+    /// The priority that it was sent with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<crate::flow::Priority>,
     /// The executions that it started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub executions: Vec<String>,

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::quota::Dimension;
+
 /// What is watched, when it is too much or too little, and who is told.
 ///
 /// A new rule is paused, has no channels, and watches for an error rate above 5 % over 24 hours.
@@ -30,13 +32,16 @@ pub struct AlertRule {
     /// What is measured.
     #[serde(default)]
     pub metric: AlertMetric,
+    /// Of quota use: which quota. Events per day or minute, workflows, or triggers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dimension: Option<Dimension>,
     /// Which side of the threshold is bad.
     #[serde(default)]
     pub comparison: AlertComparison,
     /// In the metric's unit: percent, milliseconds, or a number.
     #[serde(default = "threshold_default")]
     pub threshold: f64,
-    /// How far back is counted, from `1m` to `30d`. Depth and lag are as they are now.
+    /// How far back is counted, from `1m` to `30d`. Depth, lag and quota use are as they are now.
     #[serde(default = "window_default")]
     pub window: String,
     /// For how long it must be bad before the rule fires, e.g. `5m`; `0s` fires at once.
@@ -106,6 +111,9 @@ pub enum AlertMetric {
     DeadLetterDepth,
     /// Milliseconds that the oldest event which is not admitted yet has waited now.
     Lag,
+    /// Percent of a quota that its customer uses: in the present day; in the present minute or the one before, whichever is
+    /// more; of what is limited in number, now. Of a rule about all customers, that of the customer who uses most.
+    QuotaUse,
 }
 
 /// Which side of the threshold is bad.
@@ -214,6 +222,12 @@ pub struct AlertView {
     pub state: AlertState,
     /// What was measured.
     pub metric: AlertMetric,
+    /// Of quota use: which quota.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dimension: Option<Dimension>,
+    /// Of quota use: the customer whose use the value is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_of: Option<String>,
     /// Which side was bad.
     pub comparison: AlertComparison,
     /// Of what.

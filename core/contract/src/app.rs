@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::flow::Priority;
 use crate::resource::Switch;
-use crate::verification::Verification;
+use crate::verification::{Challenge, Verification};
 
 /// Most app events that one request may carry.
 pub const APP_EVENTS_MAX: usize = 1_000;
@@ -31,6 +32,9 @@ pub struct App {
     /// How the app proves itself. Its secrets are the account's own.
     #[serde(default)]
     pub verification: Verification,
+    /// A handshake that the app asks for, beside the one of its scheme.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Challenge>,
     /// Path of the event's id in a payload, e.g. `subscriptionType`. A payload that is an array holds one event in each
     /// element. Without it, every trigger of the app hears every payload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,6 +175,9 @@ pub struct SendAppEvent {
     /// When it happened, RFC 3339; now when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
+    /// The place of its executions in the customer's queue, before what the trigger or the workflow says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// The payload; becomes `ctx.input`.
     #[serde(default)]
     pub data: Value,
@@ -185,7 +192,8 @@ pub struct AppAccepted {
     pub received: u32,
     /// Events stored, one for each customer that listens.
     pub dispatched: u32,
-    /// Events of accounts that no trigger has, or that do not say whose they are. They are dropped.
+    /// Events of accounts that no trigger has, or that do not say whose they are. They start nothing, and are shown among the
+    /// account's events with the reason.
     pub unroutable: u32,
     /// The ids of what was stored; an event that went to several customers has the same id with each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::activity::ExecutionStatus;
+use crate::flow::Priority;
 
 /// Most events in one batch.
 pub const BATCH_EVENTS_MAX: usize = 1_000;
@@ -28,6 +29,9 @@ pub struct SendEvent {
     /// When it happened, RFC 3339; now when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
+    /// The place of its executions in the customer's queue, before what the trigger or the workflow says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// The payload.
     #[serde(default)]
     pub data: Value,

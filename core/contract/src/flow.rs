@@ -129,6 +129,44 @@ pub enum Priority {
     P4,
 }
 
+impl Priority {
+    /// Its number, 1 to 4, as records and rows have it.
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::P1 => 1,
+            Self::P2 => 2,
+            Self::P3 => 3,
+            Self::P4 => 4,
+        }
+    }
+
+    /// The priority of this number.
+    pub const fn from_number(number: u32) -> Option<Self> {
+        match number {
+            1 => Some(Self::P1),
+            2 => Some(Self::P2),
+            3 => Some(Self::P3),
+            4 => Some(Self::P4),
+            _ => None,
+        }
+    }
+
+    /// The priority of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::P1, Self::P2, Self::P3, Self::P4].into_iter().find(|priority| priority.as_str() == name)
+    }
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::P1 => "P1",
+            Self::P2 => "P2",
+            Self::P3 => "P3",
+            Self::P4 => "P4",
+        }
+    }
+}
+
 /// What an execution that has not started waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

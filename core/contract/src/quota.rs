@@ -21,7 +21,7 @@ pub enum Dimension {
     StepsPerExecution,
     /// Bytes of the payload of one event or run.
     PayloadBytes,
-    /// Workflows of the account.
+    /// Workflows that the customer's triggers name.
     Workflows,
     /// Triggers that belong to the customer.
     Triggers,

@@ -11,7 +11,8 @@ use crate::poll::Poll;
 use crate::quota::Quotas;
 use crate::schedule::Schedule;
 pub use crate::verification::{
-    HmacAlgorithm, HmacScheme, HubspotVersion, SecretNames, SignatureEncoding, TOLERANCE_SECONDS_DEFAULT, Verification,
+    Challenge, ChallengeAnswer, ChallengeIn, ChallengeWhen, HmacAlgorithm, HmacScheme, HubspotVersion, SecretNames,
+    SignatureEncoding, TOLERANCE_SECONDS_DEFAULT, Verification,
 };
 
 /// A customer (tenant) of the account.
@@ -264,6 +265,25 @@ fn max_attempts_default() -> u32 {
     3
 }
 
+/// A trigger as the API returns it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct TriggerView {
+    /// Grows with each change of this object. Send it back as `If-Match` to change only what you saw.
+    pub revision: u64,
+    /// When it was created.
+    pub created_at: String,
+    /// When it was last changed.
+    pub updated_at: String,
+    /// Of an app-event trigger: whether its app knows of it, apart from the trigger's own status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<SubscriptionState>,
+    /// The trigger.
+    #[serde(flatten)]
+    pub body: Trigger,
+}
+
 /// What a trigger listens to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -275,6 +295,9 @@ pub enum TriggerSource {
         /// How the sender proves itself.
         #[serde(default)]
         verification: Verification,
+        /// A handshake that the sender asks for, beside the one of its scheme.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        challenge: Option<Challenge>,
     },
     /// Events of a connector app for one customer, with that customer's account at the app.
     #[serde(rename_all = "camelCase")]

@@ -181,6 +181,61 @@ pub enum Verification {
     },
 }
 
+/// A handshake: the sender asks whether the URL waits for it by a challenge, which is given back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Challenge {
+    /// Where the challenge stands.
+    #[serde(rename = "in")]
+    pub place: ChallengeIn,
+    /// The parameter of the query, or the path in the body, e.g. `challenge` or `data.token`.
+    pub field: String,
+    /// Only a request for which this holds too is a handshake.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<ChallengeWhen>,
+    /// How it is given back.
+    #[serde(default)]
+    pub answer: ChallengeAnswer,
+    /// The field of a JSON answer; `challenge` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_field: Option<String>,
+}
+
+/// Where a challenge stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ChallengeIn {
+    /// In the query of a GET or a POST, which need not be signed.
+    Query,
+    /// In the JSON body of a POST that has proven itself.
+    Body,
+}
+
+/// What else a handshake has, in the same place as the challenge.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChallengeWhen {
+    /// The parameter of the query, or the path in the body, e.g. `type`.
+    pub field: String,
+    /// The text that stands there, e.g. `url_verification`.
+    pub value: String,
+}
+
+/// How a challenge is given back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum ChallengeAnswer {
+    /// As plain text.
+    #[default]
+    Text,
+    /// As an object with one field.
+    Json,
+}
+
 /// Which of HubSpot's three signatures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

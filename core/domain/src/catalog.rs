@@ -7,7 +7,8 @@ use fastn_contract::privacy::{ErasureStatus, RetentionSettings};
 use fastn_contract::quota::{CustomerTier, Plan, QuotaSettings};
 use fastn_contract::replay::ReplayStatus;
 use fastn_contract::resource::{
-    App, Customer, CustomerStatus, Deployment, EnvConfig, Switch, Workflow, WorkflowVersion,
+    App, Customer, CustomerStatus, Deployment, EnvConfig, SubscriptionState, SubscriptionView, Switch, Workflow,
+    WorkflowVersion,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +21,7 @@ use crate::time::Timestamp;
 
 mod alert;
 mod app;
+mod challenge;
 mod kind;
 mod log_key;
 mod trigger;
@@ -152,6 +154,8 @@ pub struct AccountCatalog {
     pub apps: HashMap<AppId, Arc<CompiledApp>>,
     /// Its app-event triggers, by app and by account at the app.
     app_triggers: HashMap<AppId, HashMap<Option<String>, BTreeSet<TriggerId>>>,
+    /// Whether the apps know of its app-event triggers.
+    pub subscriptions: HashMap<TriggerId, SubscriptionState>,
     /// Its configuration values, by environment and key, as JSON text.
     pub env_config: HashMap<(EnvironmentId, String), Arc<str>>,
     /// Its alert rules.
@@ -370,7 +374,14 @@ impl Catalog {
                 }
                 upsert(&mut account.apps, id, row, |_| compile_app(spec).map_err(first_message))?;
             }
-            ResourceKind::Subscription => {}
+            ResourceKind::Subscription => {
+                let id = TriggerId::new(&row.id).map_err(|error| error.to_string())?;
+                if row.deleted {
+                    account.subscriptions.remove(&id);
+                } else {
+                    account.subscriptions.insert(id, parse::<SubscriptionView>(row)?.state);
+                }
+            }
             ResourceKind::AlertRule => {
                 upsert(&mut account.alerts, row.id.clone(), row, |row| {
                     compile_alert(parse(row)?).map_err(first_message)

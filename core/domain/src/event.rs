@@ -73,6 +73,9 @@ pub struct EventRecord {
     pub reply_to: Option<ReplyTo>,
     /// W3C trace context of the sender.
     pub traceparent: Option<String>,
+    /// The lane of its executions, 1 to 4, where the sender says one: before what a trigger or a workflow says.
+    #[serde(default)]
+    pub priority: Option<u32>,
 }
 
 impl EventRecord {

@@ -6,6 +6,7 @@
 mod counter;
 mod edge;
 mod effective;
+mod held;
 
 pub use counter::{Counter, Counters, Named, Window};
 pub use edge::Told;

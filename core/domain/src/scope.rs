@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AccountId, CustomerId, IdError};
 
+/// Stands in the place of a customer where something belongs to the account itself: an app's event that went to none. No
+/// customer has this id.
+pub const CUSTOMER_NONE: &str = "@none";
+
 /// One customer of one account.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Scope {
@@ -19,6 +23,17 @@ impl Scope {
     /// Binds both.
     pub fn new(account: AccountId, customer: CustomerId) -> Self {
         Self { account, customer }
+    }
+
+    /// Of the account itself, for what belongs to none of its customers.
+    pub fn of_account(account: AccountId) -> Self {
+        let customer = CustomerId::new(CUSTOMER_NONE).expect("letters and @ are an id");
+        Self { account, customer }
+    }
+
+    /// Whether it stands for the account itself.
+    pub fn is_of_account(&self) -> bool {
+        self.customer.as_str() == CUSTOMER_NONE
     }
 
     /// Checks and binds both texts.

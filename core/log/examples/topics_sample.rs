@@ -69,6 +69,7 @@ fn event(scope: &Scope) -> Result<EventRecord, Box<dyn std::error::Error>> {
         data: r#"{"ref":"refs/heads/main","who":"Zoë"}"#.into(),
         reply_to: None,
         traceparent: None,
+        priority: None,
     })
 }
 

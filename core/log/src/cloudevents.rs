@@ -116,6 +116,7 @@ mod tests {
             data: "{}".into(),
             reply_to: None,
             traceparent: None,
+            priority: None,
         }
     }
 

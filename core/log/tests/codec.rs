@@ -62,6 +62,7 @@ impl Build {
             data: Arc::from(r#"{"ref":"refs/heads/main"}"#),
             reply_to: self.opt(ReplyTo { node: "127.0.0.1:1".into(), request: u64::MAX }),
             traceparent: self.opt("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
+            priority: self.opt(4),
         }
     }
 

@@ -121,6 +121,8 @@ pub struct EventRow {
     pub reason: Option<String>,
     /// What a quota did to it.
     pub quota: Option<QuotaOutcome>,
+    /// The priority that it was sent with, 1 to 4.
+    pub priority: Option<u32>,
     /// The executions that it started.
     pub executions: Vec<ExecutionId>,
     /// Its headers.

@@ -48,7 +48,7 @@ fn stored(edge: &Edge) -> Vec<(String, String, String, Value)> {
         let subject = event.subject.clone().unwrap_or_default();
         (event.scope.customer.to_string(), event.kind.clone(), subject, serde_json::from_str(&event.data).unwrap())
     };
-    let mut stored: Vec<_> = edge.events().iter().map(part).collect();
+    let mut stored: Vec<_> = edge.events().iter().filter(|event| !event.scope.is_of_account()).map(part).collect();
     stored.sort_by_key(|(customer, kind, account, data)| format!("{customer}/{kind}/{account}/{data}"));
     stored
 }
@@ -80,6 +80,44 @@ async fn one_request_for_many_customers() {
     );
     assert!(edge.events().iter().all(|event| event.origin == Origin::Webhook));
     assert_eq!(answer["eventIds"].as_array().unwrap().len(), 4, "the shared one has one id: {answer}");
+}
+
+/// Property: what goes to no customer is kept by the account, once however often it is sent, with what is known of its event
+/// and account; the machine finds the reason.
+#[tokio::test]
+async fn what_goes_nowhere_is_kept() {
+    let edge = edge(json!({}));
+    let body = json!([{"type": "made", "portal": "p3"}, {"type": "other", "portal": "p1"}, {"portal": "p1"}, {"type": "made"}]);
+    let first = post(&edge, &body).await.accepted();
+    assert_eq!((&first["dispatched"], &first["unroutable"], &first["eventIds"]), (&json!(0), &json!(2), &Value::Null));
+    let key = [("x-fastn-access-key", KEY)];
+    let sent = json!({"id": "sent", "app": "hub", "event": "gone", "accountId": "p9", "priority": "P4"}).to_string();
+    edge.post("/v1/app-events", &key, sent).await.accepted();
+    let events = edge.events();
+    assert!(events.iter().all(|event| event.scope.is_of_account() && event.source == "app/hub"), "{events:?}");
+    let known = |event: &fastn_domain::event::EventRecord| (event.kind.clone(), event.subject.clone());
+    let of = |kind: &str, account: Option<&str>| (kind.to_owned(), account.map(str::to_owned));
+    let unnamed = of("app.event", None);
+    let expected = [of("made", Some("p3")), unnamed.clone(), unnamed.clone(), unnamed, of("gone", Some("p9"))];
+    assert_eq!(events.iter().map(known).collect::<Vec<_>>(), expected);
+    assert_eq!((events[4].origin, events[4].priority), (Origin::Api, Some(4)));
+
+    post(&edge, &body).await.accepted();
+    let again = edge.events();
+    assert!((0..4).all(|at| again[at].id == again[at + 5].id), "the same ids: {again:?}");
+    let spec = serde_json::from_str(&app(json!({})).body).unwrap();
+    let app = fastn_domain::catalog::compile_app(spec).unwrap();
+    let why = |event: &fastn_domain::event::EventRecord| {
+        app.nowhere(&event.kind, event.subject.as_deref(), &serde_json::from_str(&event.data).unwrap())
+    };
+    let reasons: Vec<String> = events[..4].iter().map(why).collect();
+    let expected = [
+        "no trigger listens to made of account p3",
+        "other is none of the app's events",
+        "the payload names no event at type",
+        "the payload names no account at portal",
+    ];
+    assert_eq!(reasons, expected);
 }
 
 /// Property: a request that is sent again makes the same events with the same ids, and another body makes others.
@@ -186,6 +224,9 @@ async fn unknown_apps_tell_nothing() {
 async fn handshakes_and_keys() {
     let dropbox = edge(json!({"verification": {"scheme": "dropbox", "secret": "GITHUB"}}));
     let answer = dropbox.get("/v1/apps/ep_1/events?challenge=hello").await;
+    assert_eq!((answer.status.as_u16(), answer.body.as_slice()), (200, b"hello".as_slice()));
+    let own = edge(json!({"challenge": {"in": "query", "field": "token"}}));
+    let answer = own.get("/v1/apps/ep_1/events?token=hello").await;
     assert_eq!((answer.status.as_u16(), answer.body.as_slice()), (200, b"hello".as_slice()));
     let keyed = edge(json!({"verification": {"scheme": "accessKey"}}));
     let body = json!({"type": "made", "portal": "p2"}).to_string();

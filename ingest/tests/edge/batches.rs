@@ -26,6 +26,22 @@ async fn one_event() {
     assert!(event.id.as_str().starts_with("evt_"));
 }
 
+/// Property: an event may say its priority, and one that is none is refused.
+#[tokio::test]
+async fn a_priority_of_its_own() {
+    let edge = Edge::new();
+    let body =
+        r#"[{"type":"a","priority":"P1"},{"type":"b","priority":null},{"type":"c","priority":"P4"},{"type":"d"}]"#;
+    edge.post_events(&[], body).await.accepted();
+    let priorities: Vec<Option<u32>> = edge.events().iter().map(|event| event.priority).collect();
+    assert_eq!(priorities, [Some(1), None, Some(4), None]);
+    for bad in ["\"P5\"", "\"p1\"", "1", "\"\""] {
+        let body = format!(r#"{{"type":"a","priority":{bad}}}"#);
+        let problem = edge.post_events(&[], body).await.problem(400, "VALIDATION_ERROR");
+        assert_eq!(paths(&problem), ["priority"], "{bad}");
+    }
+}
+
 /// Property: a batch, bare or in `events`, is one append in order, and the answer lists every id.
 #[tokio::test]
 async fn a_batch_is_one_append() {

@@ -14,7 +14,7 @@ fn header(event: &fastn_domain::event::EventRecord, name: &str) -> Option<String
 async fn three_modes_one_record() {
     let structured = r#"{"specversion":"1.0","id":"A234","source":"/orders","type":"com.example.order",
         "subject":"1 €","time":"2018-04-05T17:31:00Z","dataschema":"https://example.com/s","datacontenttype":
-        "application/json","partitionkey":"p","priority":5,"urgent":true,"unset":null,"data":{"a": 1}}"#;
+        "application/json","partitionkey":"p","priority":5,"fastnpriority":"P3","urgent":true,"unset":null,"data":{"a": 1}}"#;
     let edge = Edge::new();
     edge.post_events(&[("content-type", STRUCTURED)], structured).await.accepted();
     edge.post_events(&[("content-type", BATCH)], format!("[{structured}]")).await.accepted();
@@ -28,6 +28,7 @@ async fn three_modes_one_record() {
         ("ce-dataschema", "https://example.com/s"),
         ("ce-partitionkey", "p"),
         ("ce-priority", "5"),
+        ("ce-fastnpriority", "P3"),
         ("ce-urgent", "true"),
     ];
     edge.post_events(&binary, r#"{"a": 1}"#).await.accepted();
@@ -41,6 +42,10 @@ async fn three_modes_one_record() {
     assert_eq!(&*events[0].data, "{\"a\": 1}");
     assert_eq!(header(&events[0], "ce-priority").as_deref(), Some("5"));
     assert_eq!(header(&events[0], "ce-unset"), None);
+    assert_eq!((events[0].priority, header(&events[0], "ce-fastnpriority")), (Some(3), None));
+    let wrong = r#"{"specversion":"1.0","id":"1","source":"s","type":"t","fastnpriority":1}"#;
+    let problem = edge.post_events(&[("content-type", STRUCTURED)], wrong).await.problem(400, "VALIDATION_ERROR");
+    assert_eq!(paths(&problem), ["fastnpriority"]);
 }
 
 /// Property: data in every form that CloudEvents knows becomes JSON.

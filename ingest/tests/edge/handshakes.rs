@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use axum::http::Request;
+use fastn_domain::catalog::{ResourceKind, ResourceRow};
 use serde_json::json;
 
 use crate::support::*;
@@ -155,4 +156,79 @@ async fn nothing_elsewhere() {
     assert_eq!(&*edge.event().data, r#"{"verification_token":"t"}"#);
     let request = Request::delete("/v1/webhooks/dropbox?challenge=x").body(Body::empty()).unwrap();
     edge.send(request).await.problem(405, "METHOD_NOT_ALLOWED");
+}
+
+fn challenged(id: &str, verification: serde_json::Value, challenge: serde_json::Value) -> ResourceRow {
+    let source = json!({"type": "webhook", "verification": verification, "challenge": challenge});
+    let body = json!({"id": id, "customer": "acme", "source": source, "routes": [{"workflow": "triage"}]});
+    a_row(ResourceKind::Trigger, "main", Some("acme"), id, body)
+}
+
+/// Property: a configured challenge in the query comes back unsigned, to a GET and a POST, as text or as the JSON that is
+/// asked for; without it, or without what else a handshake has, the request is like every other.
+#[tokio::test]
+async fn a_configured_challenge_in_the_query() {
+    let edge = edge();
+    let signed = json!({"scheme": "github", "secret": "GITHUB"});
+    edge.configure(&[
+        challenged("text", signed.clone(), json!({"in": "query", "field": "echo"})),
+        challenged(
+            "json",
+            signed,
+            json!({"in": "query", "field": "c", "when": {"field": "mode", "value": "sub"}, "answer": "json",
+                "answerField": "challenge_response"}),
+        ),
+    ]);
+    assert_eq!(echoed(&edge.get("/v1/webhooks/text?x=1&echo=a%20%3Cb%3E").await), "a <b>");
+    assert_eq!(echoed(&edge.post("/v1/webhooks/text?echo=a+b", &[], "anything").await), "a b");
+    for path in ["/v1/webhooks/json?mode=sub&c=7", "/v1/webhooks/json?c=7&mode=sub"] {
+        let answer = edge.get(path).await;
+        assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"challenge_response": "7"})));
+        assert_eq!(answer.headers["content-type"], "application/json");
+        assert_eq!(answer.headers["x-content-type-options"], "nosniff");
+    }
+    for path in ["/v1/webhooks/json?c=7", "/v1/webhooks/json?c=7&mode=other", "/v1/webhooks/text?challenge=1"] {
+        edge.get(path).await.problem(405, "METHOD_NOT_ALLOWED");
+        edge.post(path, &[], "{}").await.problem(401, "EVT-WEBHOOK-AUTH-FAILED");
+    }
+    edge.get("/v1/webhooks/text?echo=").await.problem(400, "VALIDATION_ERROR");
+    let long = format!("/v1/webhooks/text?echo={}", "x".repeat(5_000));
+    edge.get(&long).await.problem(400, "VALIDATION_ERROR");
+    assert!(edge.events().is_empty());
+}
+
+/// Property: a configured challenge in the body comes back once the sender has proven itself, and makes no event; a body
+/// that is no handshake is an event.
+#[tokio::test]
+async fn a_configured_challenge_in_the_body() {
+    let edge = edge();
+    edge.configure(&[
+        challenged(
+            "body",
+            json!({"scheme": "github", "secret": "GITHUB"}),
+            json!({"in": "body", "field": "data.challenge", "when": {"field": "type", "value": "verify"}, "answer": "json"}),
+        ),
+        challenged("open", json!({"scheme": "public"}), json!({"in": "body", "field": "challenge"})),
+    ]);
+    let post = |body: &'static str, key: &'static str| {
+        let edge = &edge;
+        async move {
+            let signature = format!("sha256={}", hmac_hex(key, body.as_bytes()));
+            edge.post("/v1/webhooks/body", &[("x-hub-signature-256", signature.as_str())], body).await
+        }
+    };
+    let asked = r#"{"type":"verify","data":{"challenge":"c-1"}}"#;
+    assert_eq!(post(asked, GITHUB_SECRET).await.json(), json!({"challenge": "c-1"}));
+    post(asked, "another").await.problem(401, "EVT-WEBHOOK-AUTH-FAILED");
+    assert_eq!(echoed(&edge.post("/v1/webhooks/open", &[], r#"{"challenge":42}"#).await), "42");
+    assert!(edge.events().is_empty());
+    for body in [
+        r#"{"type":"other","data":{"challenge":"c"}}"#,
+        r#"{"type":"verify"}"#,
+        r#"{"type":"verify","data":{"challenge":{}}}"#,
+    ] {
+        post(body, GITHUB_SECRET).await.accepted();
+    }
+    assert_eq!(edge.events().len(), 3);
+    edge.get("/v1/webhooks/body?challenge=x").await.problem(405, "METHOD_NOT_ALLOWED");
 }

@@ -11,7 +11,7 @@ use fastn_contract::alert::{
     AlertComparison, AlertMetric, AlertNotice, AlertNotification, AlertState, AlertStatus, AlertView,
 };
 use fastn_domain::catalog::{Catalog, CompiledAlert};
-use fastn_domain::ids::AccountId;
+use fastn_domain::ids::{AccountId, CustomerId};
 use fastn_domain::journal::{Finished, JournalRecord};
 use fastn_domain::time::Timestamp;
 use fastn_store::AlertRow;
@@ -42,6 +42,15 @@ pub(super) struct Watched {
     evaluated: Timestamp,
 }
 
+/// The value of a metric that is as it is now.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Measured {
+    /// The value.
+    pub(crate) value: f64,
+    /// Whose it is, if it is that of one customer of several.
+    pub(crate) of: Option<CustomerId>,
+}
+
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub(crate) struct Engine {
@@ -53,7 +62,7 @@ pub(crate) struct Engine {
     /// Alerts whose rules went while nobody evaluated, and how.
     pub(super) orphans: Vec<(String, &'static str)>,
     /// Values of metrics that are as they are now.
-    gauges: HashMap<Key, f64>,
+    gauges: HashMap<Key, Measured>,
     pub(super) changes: Changes,
 }
 
@@ -98,9 +107,22 @@ impl Engine {
         }
     }
 
-    /// Forgets alerts about customers that are gone, with their rules: an erasure leaves nothing of them, messages that have
-    /// not arrived included.
+    /// Forgets alerts about customers that are gone, with their rules, and whose value others tell: an erasure leaves nothing
+    /// of them, messages that have not arrived included.
     fn forget_customers(&mut self, catalog: &Catalog) {
+        let is_there = |account: &AccountId, customer: &str| {
+            let known = catalog.account(account).zip(CustomerId::new(customer).ok());
+            known.is_some_and(|(account, customer)| account.customers.contains_key(&customer))
+        };
+        for row in self.alerts.values_mut() {
+            if row.view.value_of.take_if(|customer| !is_there(&row.account, customer)).is_some() {
+                self.changes.alert(&row.view.id);
+                for notice in self.outbox.of_mut(&row.view.id) {
+                    notice.body.data.value_of = None;
+                    self.changes.notice(&notice.id);
+                }
+            }
+        }
         let is_gone = |row: &&AlertRow| {
             let Some(account) = catalog.account(&row.account) else { return row.customer.is_some() };
             let customer = row.customer.as_ref().is_some_and(|customer| !account.customers.contains_key(customer));
@@ -143,12 +165,9 @@ impl Engine {
         gauges.map(|(key, watched)| (key.clone(), Arc::clone(&watched.rule))).collect()
     }
 
-    /// Takes the value of such a metric; nothing when it can't be told.
-    pub(crate) fn measure(&mut self, key: &Key, value: Option<f64>) {
-        match value {
-            Some(value) => drop(self.gauges.insert(key.clone(), value)),
-            None => drop(self.gauges.remove(key)),
-        }
+    /// Takes the value of such a metric.
+    pub(crate) fn measure(&mut self, key: &Key, value: f64, of: Option<CustomerId>) {
+        self.gauges.insert(key.clone(), Measured { value, of });
     }
 
     /// Counts a record.
@@ -207,18 +226,16 @@ impl Engine {
     }
 
     fn evaluate_one(&mut self, key: &Key, now: Timestamp) -> bool {
-        let gauge = self.gauges.get(key).copied();
+        let gauge = self.gauges.get(key).cloned();
         let Some(watched) = self.rules.get_mut(key) else { return false };
         watched.evaluated = now;
         let rule = Arc::clone(&watched.rule);
-        let value = if is_gauge(rule.spec.metric) {
+        let (value, of) = if is_gauge(rule.spec.metric) {
             // A depth that was not measured yet is not known to be well either.
-            if gauge.is_none() {
-                return false;
-            }
-            gauge
+            let Some(Measured { value, of }) = gauge else { return false };
+            (Some(value), of)
         } else {
-            value(&rule, &watched.window.total(now))
+            (value(&rule, &watched.window.total(now)), None)
         };
         let quiet = watched.standing.firing.is_none();
         if quiet && !watched.standing.is_filled(&rule, now) {
@@ -228,14 +245,14 @@ impl Engine {
         let turn = watched.standing.take(&rule, value, now);
         watched.changed |= watched.standing != before;
         match turn {
-            Turn::Fires(value) => self.fire(key, &rule, value, now),
+            Turn::Fires(value) => self.fire(key, &rule, Measured { value, of }, now),
             Turn::Resolved => self.resolve(key, &rule, now),
             Turn::None => {}
         }
         self.tell_firing(key, &rule, now) || turn != Turn::None
     }
 
-    fn fire(&mut self, key: &Key, rule: &CompiledAlert, value: f64, now: Timestamp) {
+    fn fire(&mut self, key: &Key, rule: &CompiledAlert, measured: Measured, now: Timestamp) {
         let id = alert_id(key, now);
         let view = AlertView {
             id: id.clone(),
@@ -245,9 +262,11 @@ impl Engine {
             // Until the channels are told, which follows at once unless there is silence.
             state: AlertState::Silenced,
             metric: rule.spec.metric,
+            dimension: rule.spec.dimension,
+            value_of: measured.of.map(|customer| customer.to_string()),
             comparison: rule.spec.comparison,
             threshold: rule.spec.threshold,
-            value,
+            value: measured.value,
             fired_at: now.to_string(),
             resolved_at: None,
             resolved_by: None,

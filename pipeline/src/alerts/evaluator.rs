@@ -254,6 +254,7 @@ impl Evaluator {
                 if gap {
                     observe::hole(follower.partition);
                     stretch.engine.hole(self.now());
+                    stretch.gauges.hole();
                 }
                 let nothing = records.is_empty();
                 for (at, record) in records.into_iter().enumerate() {

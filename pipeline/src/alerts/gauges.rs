@@ -4,6 +4,7 @@
 //!   told of an end or a replay that may have changed their number, and once the projector has written that. So the store is
 //!   asked in proportion to what changes, and at a slow pace besides, for those that expire.
 //! - **Lag** is the age of the first event that no record has admitted: the log has it, the journal does not.
+//! - **Quota use** is counted in `quota_use.rs`.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -23,6 +24,7 @@ use fastn_log::{LogErrorKind, Offset, Partition, Topic};
 use super::AlertParts;
 use super::engine::Engine;
 use super::evaluator::EvaluateError;
+use super::quota_use::QuotaUse;
 use crate::follower::Follower;
 
 /// How often dead letters are counted though nothing was told of them: they expire.
@@ -40,20 +42,34 @@ pub(super) struct Gauges {
     counted: Option<Timestamp>,
     /// The first offset of each partition's events that no record has admitted, as far as known.
     admitted: HashMap<Partition, Offset>,
+    quota_use: QuotaUse,
 }
 
 impl Gauges {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { started: now, changed: HashSet::new(), counted: None, admitted: HashMap::new() }
+        Self {
+            started: now,
+            changed: HashSet::new(),
+            counted: None,
+            admitted: HashMap::new(),
+            quota_use: QuotaUse::default(),
+        }
     }
 
     /// Rules changed: everything is measured anew.
     pub(super) fn look_again(&mut self) {
         self.counted = None;
+        self.quota_use.look_again();
+    }
+
+    /// Part of the journal was gone before it was read.
+    pub(super) fn hole(&mut self) {
+        self.quota_use.forget();
     }
 
     /// Takes what a record says.
     pub(super) fn take(&mut self, partition: Partition, record: &JournalRecord) {
+        self.quota_use.take(record);
         let replays =
             |starts: &[fastn_domain::journal::NewExecution]| starts.iter().any(|start| start.replay_of.is_some());
         match record {
@@ -94,6 +110,11 @@ impl Gauges {
         if engine.measures(AlertMetric::Lag) && now.since(self.started) >= LAG_GRACE {
             self.measure_lag(parts, engine, now).await?;
         }
+        if engine.measures(AlertMetric::QuotaUse) {
+            self.quota_use.measure(parts, engine, followers, now).await?;
+        } else {
+            self.quota_use.forget();
+        }
         Ok(())
     }
 
@@ -118,7 +139,7 @@ impl Gauges {
             if rule.spec.metric == AlertMetric::DeadLetterDepth {
                 let reach = reach_of(&key.0, &rule);
                 let depth = parts.store.pending_dead_letters(&reach, rule.spec.workflow.as_deref()).await?;
-                engine.measure(&key, Some(depth as f64));
+                engine.measure(&key, depth as f64, None);
             }
         }
         self.changed.clear();
@@ -157,7 +178,7 @@ impl Gauges {
                 };
                 longest = longest.max(lag);
             }
-            engine.measure(&key, Some(longest.as_secs_f64() * 1_000.0));
+            engine.measure(&key, longest.as_secs_f64() * 1_000.0, None);
         }
         Ok(())
     }

@@ -64,6 +64,11 @@ impl Outbox {
         self.notices.values().any(|notice| notice.body.data.id == alert)
     }
 
+    /// Every message about this alert.
+    pub(crate) fn of_mut(&mut self, alert: &str) -> impl Iterator<Item = &mut Notice> {
+        self.notices.values_mut().filter(move |notice| notice.body.data.id == alert)
+    }
+
     /// Forgets every message about this alert, and gives their ids.
     pub(crate) fn forget(&mut self, alert: &str) -> Vec<String> {
         self.notices.extract_if(.., |_, notice| notice.body.data.id == alert).map(|(id, _)| id).collect()

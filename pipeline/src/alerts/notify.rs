@@ -143,6 +143,11 @@ fn facts(alert: &AlertView) -> Vec<(&'static str, String)> {
         AlertMetric::FailureCount => ("failures", ""),
         AlertMetric::DeadLetterDepth => ("pending dead letters", ""),
         AlertMetric::Lag => ("lag", " ms"),
+        AlertMetric::QuotaUse => ("quota use", " %"),
+    };
+    let metric = match alert.dimension {
+        Some(dimension) => format!("{metric}, {},", dimension.words()),
+        None => metric.to_owned(),
     };
     let side = match alert.comparison {
         AlertComparison::Above => "above",
@@ -152,7 +157,8 @@ fn facts(alert: &AlertView) -> Vec<(&'static str, String)> {
     let mut facts = vec![("When it fired", format!("{metric} {value}{unit}, {side} {}{unit}", alert.threshold))];
     facts.push(("Since", alert.fired_at.clone()));
     facts.extend(alert.resolved_at.clone().map(|at| ("Until", at)));
-    facts.extend(alert.customer.clone().map(|customer| ("Customer", customer)));
+    let customer = alert.customer.clone().or_else(|| alert.value_of.clone());
+    facts.extend(customer.map(|customer| ("Customer", customer)));
     facts.push(("Rule", alert.rule.clone()));
     facts.push(("Alert", alert.id.clone()));
     facts

@@ -28,6 +28,7 @@ pub(crate) fn fired(metric: AlertMetric) {
         AlertMetric::FailureCount => "failure_count",
         AlertMetric::DeadLetterDepth => "dead_letter_depth",
         AlertMetric::Lag => "lag",
+        AlertMetric::QuotaUse => "quota_use",
     };
     metrics::counter!("fastn_alerts_fired_total", "metric" => metric).increment(1);
 }

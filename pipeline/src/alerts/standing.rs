@@ -86,12 +86,17 @@ impl Standing {
 /// What decides what a rule counts, as a text.
 pub(crate) fn counted_by(rule: &CompiledAlert) -> String {
     let spec = &rule.spec;
-    format!("{:?} {:?} {:?} {:?} {}", spec.metric, spec.customer, spec.workflow, spec.connector, rule.window.as_secs())
+    let (metric, window) = (spec.metric, rule.window.as_secs());
+    let counts = format!("{metric:?} {:?} {:?} {:?} {window}", spec.customer, spec.workflow, spec.connector);
+    match spec.dimension {
+        Some(dimension) => format!("{counts} {}", dimension.as_str()),
+        None => counts,
+    }
 }
 
 /// Whether a metric is as it is now, whatever the window.
 pub(crate) const fn is_gauge(metric: AlertMetric) -> bool {
-    matches!(metric, AlertMetric::DeadLetterDepth | AlertMetric::Lag)
+    matches!(metric, AlertMetric::DeadLetterDepth | AlertMetric::Lag | AlertMetric::QuotaUse)
 }
 
 /// The value of a metric that is counted over the window.
@@ -105,7 +110,7 @@ pub(crate) fn value(rule: &CompiledAlert, counts: &Counts) -> Option<f64> {
         AlertMetric::LatencyAvg => of_enough(Some(counts.ms / counts.ended as f64)),
         AlertMetric::Throughput => Some(counts.ended as f64),
         AlertMetric::FailureCount => Some(counts.failed as f64),
-        AlertMetric::DeadLetterDepth | AlertMetric::Lag => None,
+        AlertMetric::DeadLetterDepth | AlertMetric::Lag | AlertMetric::QuotaUse => None,
     }
 }
 

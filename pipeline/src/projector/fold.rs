@@ -113,7 +113,10 @@ impl Fold {
 
     /// An event counts on the day of its log time, as admission counts it.
     fn count_event(&mut self, read: &ReadEvent, status: EventStatus, quota: Option<QuotaOutcome>) {
-        if status == EventStatus::Duplicate || matches!(read.record.origin, Origin::Command | Origin::Manual) {
+        // What went to no customer was used by none.
+        let of_none = read.record.scope.is_of_account();
+        if of_none || status == EventStatus::Duplicate || matches!(read.record.origin, Origin::Command | Origin::Manual)
+        {
             return;
         }
         let blocked = quota == Some(QuotaOutcome::Blocked);
@@ -292,6 +295,7 @@ fn event_row(event: ReadEvent, seq: EventSeq, what: What) -> EventRow {
         status,
         reason,
         quota,
+        priority: record.priority,
         executions,
         headers,
         data,

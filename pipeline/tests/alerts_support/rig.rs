@@ -14,7 +14,7 @@ use fastn_contract::resource::Tier;
 use fastn_domain::catalog::{Catalog, ResourceKind, ResourceRow, Secret};
 use fastn_domain::event::EventRecord;
 use fastn_domain::ids::{AccountId, EnvironmentId, EventId, ExecutionId, WorkflowId};
-use fastn_domain::journal::{Admitted, AdmittedEvent, Finished, FinishedRun, JournalRecord, StepRecord};
+use fastn_domain::journal::{Admitted, AdmittedEvent, Count, Finished, FinishedRun, JournalRecord, StepRecord};
 use fastn_domain::partition::partition_of;
 use fastn_domain::scope::{Reach, Scope};
 use fastn_domain::time::{Clock, Timestamp};
@@ -111,7 +111,7 @@ impl Rig {
     }
 
     /// The customer is there, with the rule that is about it, or both are not any more.
-    pub(crate) fn customer(&self, id: &str, there: bool) {
+    pub(crate) fn is_there(&self, id: &str, there: bool) {
         self.change(ResourceKind::Customer, id, there.then(|| json!({"id": id}).to_string()));
         if !there {
             self.change(ResourceKind::AlertRule, "rule", None);
@@ -270,6 +270,7 @@ impl Rig {
             data: "{}".into(),
             reply_to: None,
             traceparent: None,
+            priority: None,
         };
         self.append(Topic::Events, &scope, encode_event(&event)).await
     }
@@ -290,6 +291,39 @@ impl Rig {
         };
         let record = JournalRecord::Admitted(Admitted { epoch: 1, at: self.now(), events: vec![event] });
         self.append(Topic::Executions, &scope, encode_journal(&record)).await;
+    }
+
+    /// A customer with this limit.
+    pub(crate) fn customer(&self, id: &str, dimension: &str, limit: u64) {
+        let body = json!({"id": id, "quotas": {dimension: {"limit": limit}}});
+        self.configure(ResourceKind::Customer, id, body.to_string());
+    }
+
+    /// A trigger of a customer that runs this workflow.
+    pub(crate) fn trigger(&self, id: &str, customer: &str, workflow: &str) {
+        let body = json!({"id": id, "customer": customer, "source": {"type": "event", "types": ["e"]},
+            "routes": [{"workflow": workflow}]});
+        self.configure(ResourceKind::Trigger, id, body.to_string());
+    }
+
+    /// The journal admits so many events, which count in the present window of this length.
+    pub(crate) async fn count(&self, customer: &str, dimension: &str, length_s: i64, count: u64) {
+        let scope = Scope::parse(ACCOUNT, customer).unwrap();
+        let start = self.now().0.div_euclid(length_s * 1_000_000) * length_s * 1_000_000;
+        let (from, to) = (Timestamp(start), Timestamp(start + length_s * 1_000_000));
+        let event = |offset| AdmittedEvent {
+            offset,
+            scope: scope.clone(),
+            status: EventStatus::Unmatched,
+            reason: None,
+            dedup: Vec::new(),
+            executions: Vec::new(),
+            quota: None,
+            counted: vec![Count { counter: dimension.to_owned(), from, to }],
+            batches: Vec::new(),
+        };
+        let record = Admitted { epoch: 1, at: self.now(), events: (0..count).map(event).collect() };
+        self.append(Topic::Executions, &scope, encode_journal(&JournalRecord::Admitted(record))).await;
     }
 
     pub(crate) fn heard(&self) -> Vec<Heard> {

@@ -47,6 +47,7 @@ pub fn event(scope: &Scope, id: &str, data: &str) -> EventRecord {
         data: data.into(),
         reply_to: None,
         traceparent: None,
+        priority: None,
     }
 }
 

@@ -125,6 +125,9 @@ impl World {
             // All three customers listen to this account; the edge has made an event for each, and this is one of them.
             (event.source, event.subject) = ("app/app".to_owned(), Some("shared".to_owned()));
         }
+        if self.limited && self.random.chance(25) {
+            event.priority = Some(1 + u32::try_from(self.random.below(4)).expect("below 4"));
+        }
         self.tell(|| format!("event e{sent} {kind} of {customer} to {trigger:?}: {data}"));
         self.events.push((at, event));
     }
@@ -464,6 +467,7 @@ fn event(id: &str, customer: &str, trigger: Option<&str>, kind: &str, origin: Or
         data: Arc::from(data),
         reply_to: None,
         traceparent: None,
+        priority: None,
     }
 }
 

@@ -67,6 +67,7 @@ pub(crate) async fn append_to(ports: &Ports, scope: &Scope, id: &str, command: &
         data: data.into(),
         reply_to: None,
         traceparent: None,
+        priority: None,
     };
     append(ports, &event).await
 }

@@ -10,6 +10,7 @@ use fastn_contract::page::Page;
 use fastn_contract::resource::{Customer, Stored};
 use fastn_domain::CustomerId;
 use fastn_domain::catalog::ResourceKind;
+use fastn_domain::scope::CUSTOMER_NONE;
 
 use super::Api;
 use super::caller::Caller;
@@ -65,6 +66,10 @@ pub(crate) async fn put(
     let own = checked("id", CustomerId::new(&id))?;
     resources::same_id("id", &id, &customer.id)?;
     caller.may_configure()?;
+    if id == CUSTOMER_NONE {
+        let message = format!("{CUSTOMER_NONE} stands for no customer at all; choose another id");
+        return Err(ApiError::invalid("id", message));
+    }
     for (part, value) in [("concurrency", customer.concurrency), ("weight", customer.weight)] {
         if value.is_some_and(|value| value == 0 || value > SHARE_MAX) {
             return Err(ApiError::invalid(part, format!("must be 1 to {SHARE_MAX}")));

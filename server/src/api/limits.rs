@@ -18,7 +18,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use fastn_contract::error::{ErrorCode, Problem};
 use fastn_contract::quota::{Dimension, Enforcement, Measure};
-use fastn_domain::catalog::Catalog;
+use fastn_domain::catalog::{Catalog, CompiledTrigger};
 use fastn_domain::quota::{DAY, Effective, MINUTE, Told, Window};
 use fastn_domain::{AccountId, CustomerId, Reach, Scope, Timestamp};
 use fastn_ingest::limiter::Limiter;
@@ -286,44 +286,52 @@ pub(crate) fn check_payload(catalog: &Catalog, scope: &Scope, bytes: usize) -> A
 pub(crate) type Creating<'a> = Option<tokio::sync::MutexGuard<'a, ()>>;
 
 impl Api {
-    /// Refuses one more workflow than the account may have. `known` says whether this one is there already.
-    pub(crate) async fn may_create_workflow(&self, account: &AccountId, known: bool) -> ApiResult<Creating<'_>> {
-        let limit = self.catalog.current().account(account).and_then(|one| one.limit(None, Dimension::Workflows));
-        let Some(limit) = limit.filter(|_| !known) else { return Ok(None) };
-        let creating = self.limits.creating.lock().await;
-        let count = self.catalog.current().account(account).map_or(0, |one| one.workflows.len());
-        one_more(&limit, count, "the account")?;
-        Ok(Some(creating))
-    }
-
-    /// Refuses one more trigger than its customer may have.
-    pub(crate) async fn may_create_trigger(
+    /// Refuses a trigger that gives its customer one more trigger, or a workflow more, than it may have. `there` says whether
+    /// the customer has this trigger already.
+    pub(crate) async fn may_write_trigger(
         &self,
         account: &AccountId,
-        customer: Option<&CustomerId>,
-        known: bool,
+        trigger: &CompiledTrigger,
+        there: bool,
     ) -> ApiResult<Creating<'_>> {
-        let Some(customer) = customer.filter(|_| !known) else { return Ok(None) };
+        let Some(customer) = &trigger.customer else { return Ok(None) };
         let scope = Scope::new(account.clone(), customer.clone());
-        let Some(limit) = self.catalog.current().limit(&scope, Dimension::Triggers) else { return Ok(None) };
+        let catalog = self.catalog.current();
+        let triggers = catalog.limit(&scope, Dimension::Triggers).filter(|_| !there);
+        let workflows = catalog.limit(&scope, Dimension::Workflows);
+        if triggers.is_none() && workflows.is_none() {
+            return Ok(None);
+        }
         let creating = self.limits.creating.lock().await;
         let catalog = self.catalog.current();
-        let own = |trigger: &&Arc<fastn_domain::catalog::CompiledTrigger>| trigger.customer.as_ref() == Some(customer);
-        let count = catalog.account(account).map_or(0, |one| one.triggers.values().filter(own).count());
-        one_more(&limit, count, &format!("customer {customer}"))?;
+        let Some(own) = catalog.account(account) else { return Ok(Some(creating)) };
+        if let Some(limit) = triggers {
+            let has = own.triggers_of(customer);
+            held(&limit, customer, has, has + 1)?;
+        }
+        if let Some(limit) = workflows {
+            let mut named = own.workflows_of(customer, Some(&trigger.id));
+            let has = if there { own.workflows_of(customer, None).len() } else { named.len() };
+            named.extend(trigger.routes.iter().map(|route| &route.workflow));
+            held(&limit, customer, has as u64, named.len() as u64)?;
+        }
         Ok(Some(creating))
     }
 }
 
-fn one_more(limit: &Effective, count: usize, whose: &str) -> ApiResult<()> {
-    if (count as u64) < limit.limit {
+/// Refuses to let a customer have `then` of something, and not `has`, if that is more than its limit.
+fn held(limit: &Effective, customer: &CustomerId, has: u64, then: u64) -> ApiResult<()> {
+    if then <= limit.limit || then <= has {
         return Ok(());
     }
     observe::quota_passed(limit.dimension, limit.mode);
     if limit.mode != Enforcement::Hard {
         return Ok(());
     }
-    let detail =
-        format!("{whose} has {count} of {} {}; delete one, or raise the limit", limit.limit, limit.dimension.words());
+    let words = limit.dimension.words();
+    let detail = format!(
+        "customer {customer} has {has} {words}, with this {then}, and may have {}; delete one, or raise the limit",
+        limit.limit
+    );
     Err(ApiError::new(ErrorCode::QuotaExceeded, detail))
 }

@@ -69,9 +69,10 @@ pub(crate) fn finish(document: utoipa::openapi::OpenApi) -> Value {
     document
 }
 
-/// `Stored<T>` is written flat, and `T` forbids other fields: one object of both says what is really sent.
+/// `Stored<T>` and the views of triggers are written flat, and `T` forbids other fields: one object of both says what is really sent.
 fn flatten_stored(schemas: &mut Map<String, Value>) {
-    let names: Vec<String> = schemas.keys().filter(|name| name.starts_with("Stored_")).cloned().collect();
+    let names: Vec<String> =
+        schemas.keys().filter(|name| name.starts_with("Stored_") || *name == "TriggerView").cloned().collect();
     for name in names {
         let flat = merge_parts(schemas, &schemas[&name]);
         schemas.insert(name, flat);

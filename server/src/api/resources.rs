@@ -177,11 +177,16 @@ pub(crate) fn same_id(part: &str, path: &str, body: &str) -> ApiResult<()> {
 }
 
 pub(crate) fn answer<T: DeserializeOwned + Serialize>(status: StatusCode, row: &ResourceRow) -> ApiResult<Response> {
-    let mut response = (status, Json(stored::<T>(row)?)).into_response();
-    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", row.version)) {
+    Ok(answer_with(status, row.version, stored::<T>(row)?))
+}
+
+/// A body with its revision in `ETag`.
+pub(crate) fn answer_with(status: StatusCode, version: u64, body: impl Serialize) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{version}\"")) {
         response.headers_mut().insert(header::ETAG, tag);
     }
-    Ok(response)
+    response
 }
 
 /// The kind's name for people.

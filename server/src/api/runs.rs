@@ -127,6 +127,7 @@ fn event(
         data: request.input.to_string().into(),
         reply_to: None,
         traceparent,
+        priority: None,
     })
 }
 

@@ -66,6 +66,15 @@ pub(crate) async fn retry(
     Ok(Json(subscribe(&api, &caller, &trigger, row.version, &headers).await?))
 }
 
+/// Where the subscription of a trigger stands, if it is one that has a subscription.
+pub(crate) fn state(api: &Api, account: &AccountId, trigger: &Trigger) -> Option<SubscriptionState> {
+    named(trigger)?;
+    let catalog = api.catalog.current();
+    let known =
+        TriggerId::new(&trigger.id).ok().and_then(|id| catalog.account(account)?.subscriptions.get(&id).copied());
+    Some(known.unwrap_or_default())
+}
+
 async fn app_event_trigger(api: &Api, caller: &Caller, id: &str) -> ApiResult<(Trigger, ResourceRow)> {
     checked("id", TriggerId::new(id))?;
     let row = resources::required(api, caller, ResourceKind::Trigger, id).await?;
@@ -223,7 +232,7 @@ async fn app_of(api: &Api, caller: &Caller, trigger: &Trigger) -> ApiResult<App>
 async fn store(api: &Api, caller: &Caller, trigger: &Trigger, view: SubscriptionView) -> ApiResult<SubscriptionView> {
     let customer = checked("customer", trigger.customer.as_deref().map(fastn_domain::CustomerId::new).transpose())?;
     let write = resources::writing(KIND, customer, &trigger.id, &view, Expect::Any)?;
-    api.store.write(&caller.account, vec![write]).await?;
+    resources::write_all(api, caller, vec![write]).await?;
     Ok(view)
 }
 

@@ -6,9 +6,9 @@ use axum::response::Response;
 use axum::{Extension, Json};
 use fastn_contract::error::ErrorCode;
 use fastn_contract::page::Page;
-use fastn_contract::resource::{Stored, Trigger, TriggerSource};
+use fastn_contract::resource::{Stored, Trigger, TriggerSource, TriggerView};
 use fastn_domain::TriggerId;
-use fastn_domain::catalog::{ResourceKind, compile_trigger};
+use fastn_domain::catalog::{ResourceKind, ResourceRow, compile_trigger};
 use fastn_store::{Expect, ResourceWrite};
 
 use super::Api;
@@ -22,27 +22,43 @@ use super::{opaque_id, polls, schedules, subscriptions};
 const KIND: ResourceKind = ResourceKind::Trigger;
 
 /// List triggers
+///
+/// An app-event trigger says whether its app knows of it (`subscription`), apart from its status.
 #[utoipa::path(get, path = "/v1/triggers", operation_id = "listTriggers", tag = "Triggers", params(ListParams),
-    responses((status = 200, description = "A page", body = Page<Stored<Trigger>>)))]
+    responses((status = 200, description = "A page", body = Page<TriggerView>)))]
 pub(crate) async fn list(
     State(api): State<Api>,
     caller: Caller,
     Params(params): Params<ListParams>,
-) -> ApiResult<Json<Page<Stored<Trigger>>>> {
-    resources::list(&api, &caller, KIND, params).await
+) -> ApiResult<Json<Page<TriggerView>>> {
+    let Json(page) = resources::list::<Trigger>(&api, &caller, KIND, params).await?;
+    let items = page.items.into_iter().map(|stored| view(&api, &caller, stored)).collect();
+    Ok(Json(Page { items, next_cursor: page.next_cursor }))
+}
+
+/// A trigger with where its subscription stands.
+fn view(api: &Api, caller: &Caller, stored: Stored<Trigger>) -> TriggerView {
+    let Stored { revision, created_at, updated_at, body } = stored;
+    let subscription = subscriptions::state(api, &caller.account, &body);
+    TriggerView { revision, created_at, updated_at, subscription, body }
+}
+
+fn answer(api: &Api, caller: &Caller, status: StatusCode, row: &ResourceRow) -> ApiResult<Response> {
+    Ok(resources::answer_with(status, row.version, view(api, caller, resources::stored(row)?)))
 }
 
 /// Get a trigger
 #[utoipa::path(get, path = "/v1/triggers/{id}", operation_id = "getTrigger", tag = "Triggers",
     params(("id" = String, Path, description = "The trigger's id")),
-    responses((status = 200, description = "The trigger", body = Stored<Trigger>)))]
+    responses((status = 200, description = "The trigger", body = TriggerView)))]
 pub(crate) async fn get(
     State(api): State<Api>,
     caller: Caller,
     PathParts(id): PathParts<String>,
 ) -> ApiResult<Response> {
     checked("id", TriggerId::new(&id))?;
-    resources::get::<Trigger>(&api, &caller, KIND, &id).await
+    let row = resources::required(&api, &caller, KIND, &id).await?;
+    answer(&api, &caller, StatusCode::OK, &row)
 }
 
 /// Create a trigger
@@ -50,7 +66,7 @@ pub(crate) async fn get(
 /// With an id of one's own, which must be new, or else a random one: the public URL of a webhook then tells nothing and
 /// cannot be guessed. The same idempotency key makes the same trigger.
 #[utoipa::path(post, path = "/v1/triggers", operation_id = "createTrigger", tag = "Triggers", request_body = Trigger,
-    responses((status = 201, description = "Created", body = Stored<Trigger>)))]
+    responses((status = 201, description = "Created", body = TriggerView)))]
 pub(crate) async fn create(
     State(api): State<Api>,
     caller: Caller,
@@ -80,8 +96,8 @@ pub(crate) async fn create(
 /// all accounts. An app-event trigger makes itself known to its app; see its subscription for what the app answered.
 #[utoipa::path(put, path = "/v1/triggers/{id}", operation_id = "putTrigger", tag = "Triggers",
     params(("id" = String, Path, description = "The trigger's id")), request_body = Trigger,
-    responses((status = 200, description = "Changed", body = Stored<Trigger>),
-        (status = 201, description = "Created", body = Stored<Trigger>)))]
+    responses((status = 200, description = "Changed", body = TriggerView),
+        (status = 201, description = "Created", body = TriggerView)))]
 pub(crate) async fn put(
     State(api): State<Api>,
     caller: Caller,
@@ -116,7 +132,7 @@ async fn write(
         return Err(ApiError::new(ErrorCode::Conflict, detail));
     }
     let there = known.as_ref().is_some_and(|row| row.customer == compiled.customer);
-    let _one_at_a_time = api.may_create_trigger(&caller.account, compiled.customer.as_ref(), there).await?;
+    let _one_at_a_time = api.may_write_trigger(&caller.account, &compiled, there).await?;
     let before = known.as_ref().map(resources::body::<Trigger>).transpose()?;
     subscriptions::check(api, caller, &trigger, before.as_ref())?;
     let mut writes = vec![resources::writing(KIND, compiled.customer, &trigger.id, &trigger, expect)?];
@@ -131,7 +147,7 @@ async fn write(
         subscriptions::subscribe(api, caller, &trigger, row.version, headers).await?;
     }
     let status = if row.version == 1 { StatusCode::CREATED } else { StatusCode::OK };
-    resources::answer::<Trigger>(status, &row)
+    answer(api, caller, status, &row)
 }
 
 /// Delete a trigger

@@ -80,7 +80,8 @@ pub(crate) async fn current(State(api): State<Api>, caller: Caller) -> ApiResult
     let now = crate::clock::now();
     let mut quotas = Vec::with_capacity(Dimension::ALL.len());
     for dimension in Dimension::ALL {
-        let limit = account.limit(customer, dimension);
+        // Of what is limited in number customers have limits, and the account itself has none.
+        let limit = account.limit(customer, dimension).filter(|_| customer.is_some() || !is_held(dimension));
         let used = used(&api, &catalog, &reach, dimension, now).await?;
         quotas.push(view(dimension, limit, used, now));
     }
@@ -90,6 +91,10 @@ pub(crate) async fn current(State(api): State<Api>, caller: Caller) -> ApiResult
         tier: customer.and_then(|customer| customer.tier.clone()),
         quotas,
     }))
+}
+
+fn is_held(dimension: Dimension) -> bool {
+    matches!(dimension, Dimension::Workflows | Dimension::Triggers)
 }
 
 fn view(dimension: Dimension, limit: Option<Effective>, used: Option<u64>, now: Timestamp) -> QuotaView {
@@ -125,10 +130,13 @@ async fn used(
         Dimension::EventsPerDay => Some(of_day(api, reach, Measure::Events, now).await?),
         Dimension::EventsPerMinute => Some(api.store.events_since(reach, Window::at(now, MINUTE).start).await?),
         Dimension::ApiCallsPerDay => Some(api.limits.calls_of_day(api.store.as_ref(), reach, now).await?),
-        Dimension::Workflows => account.map(|account| account.workflows.len() as u64),
-        Dimension::Triggers => account.map(|account| {
-            let own = account.triggers.values().filter(|trigger| trigger.customer.as_ref() == reach.customer());
-            own.count() as u64
+        Dimension::Workflows => account.map(|account| match reach.customer() {
+            Some(customer) => account.workflows_of(customer, None).len() as u64,
+            None => account.workflows.len() as u64,
+        }),
+        Dimension::Triggers => account.map(|account| match reach.customer() {
+            Some(customer) => account.triggers_of(customer),
+            None => account.triggers.len() as u64,
         }),
         Dimension::ApiCallsPerMinute
         | Dimension::ConcurrentExecutions

@@ -65,8 +65,6 @@ pub(crate) async fn put(
     if !errors.is_empty() {
         return Err(ApiError::fields(errors));
     }
-    let known = api.store.resource(&caller.reach(), KIND, &id).await?.is_some();
-    let _one_at_a_time = api.may_create_workflow(&caller.account, known).await?;
     let write = resources::writing(KIND, None, &id, &workflow, expect)?;
     resources::put::<Workflow>(&api, &caller, write).await
 }

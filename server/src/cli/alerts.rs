@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use fastn_sdk::contract::alert::{AlertNotification, AlertRule, AlertStatus, AlertView};
+use fastn_sdk::contract::quota::Dimension;
 use fastn_sdk::contract::resource::Stored;
 
 use super::activity::One;
@@ -103,12 +104,21 @@ fn show(alert: &AlertView, json: bool) -> anyhow::Result<()> {
     let (metric, side) = (print::word(&alert.metric), print::word(&alert.comparison));
     print::line(format!("{}  {}", alert.id, print::word(&alert.state)))?;
     print::line(format!("rule      {}  {}", alert.rule, print::plain(&alert.name)))?;
+    let metric = named(&metric, alert.dimension);
     print::line(format!("value     {} {metric}, {side} {}", alert.value, alert.threshold))?;
+    if let Some(customer) = &alert.value_of {
+        print::line(format!("customer  {customer}"))?;
+    }
     print::line(format!("fired     {}", alert.fired_at))?;
     if let (Some(at), Some(by)) = (&alert.resolved_at, &alert.resolved_by) {
         print::line(format!("resolved  {at}, {by}"))?;
     }
     notifications(&alert.notifications)
+}
+
+/// A metric, with the quota that it is about.
+fn named(metric: &str, dimension: Option<Dimension>) -> String {
+    dimension.map_or_else(|| metric.to_owned(), |dimension| format!("{metric} of {}", dimension.as_str()))
 }
 
 fn notifications(told: &[AlertNotification]) -> anyhow::Result<()> {
@@ -135,7 +145,10 @@ async fn rules(remote: &Remote) -> anyhow::Result<()> {
         vec![
             rule.id.clone(),
             rule.silenced_until.as_ref().map_or_else(|| print::word(&rule.status), |at| format!("silenced until {at}")),
-            format!("{} {} {}", print::word(&rule.metric), print::word(&rule.comparison), rule.threshold),
+            {
+                let metric = named(&print::word(&rule.metric), rule.dimension);
+                format!("{metric} {} {}", print::word(&rule.comparison), rule.threshold)
+            },
             rule.window.clone(),
             if about.is_empty() { "everything".to_owned() } else { about.join(", ") },
             rule.channels.len().to_string(),

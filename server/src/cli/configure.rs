@@ -126,7 +126,7 @@ pub(crate) async fn trigger(command: TriggerCommand) -> anyhow::Result<()> {
     match command {
         TriggerCommand::List(remote) => {
             let rows = remote.client()?.triggers().take(ROWS_MAX).await?;
-            print::rows(remote.json, &rows, &["ID", "TYPE", "STATUS", "CUSTOMER", "ROUTES"], |row| {
+            print::rows(remote.json, &rows, &["ID", "TYPE", "STATUS", "SUBSCRIPTION", "CUSTOMER", "ROUTES"], |row| {
                 let trigger = &row.body;
                 let kind = match &trigger.source {
                     TriggerSource::Webhook { .. } => "webhook".to_owned(),
@@ -137,7 +137,8 @@ pub(crate) async fn trigger(command: TriggerCommand) -> anyhow::Result<()> {
                 };
                 let routes: Vec<&str> = trigger.routes.iter().map(|route| route.workflow.as_str()).collect();
                 let customer = trigger.customer.clone().unwrap_or_else(|| "—".to_owned());
-                vec![trigger.id.clone(), kind, print::word(&trigger.status), customer, routes.join(", ")]
+                let subscription = row.subscription.map_or_else(|| "—".to_owned(), |state| print::word(&state));
+                vec![trigger.id.clone(), kind, print::word(&trigger.status), subscription, customer, routes.join(", ")]
             })
         }
         TriggerCommand::Show { id, remote } => print::value(&remote.client()?.trigger(&id).await?),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use clap::Args;
 use fastn_sdk::contract::command::SendEvent;
+use fastn_sdk::contract::flow::Priority;
 use serde_json::Value;
 
 use super::{Remote, print};
@@ -30,6 +31,9 @@ pub(crate) struct Send {
     /// The event's subject
     #[arg(long)]
     subject: Option<String>,
+    /// Its place in the customer's queue, before what its trigger says: P1, P2, P3 or P4
+    #[arg(long, value_parser = priority, conflicts_with = "webhook")]
+    priority: Option<Priority>,
     /// Send to this webhook trigger instead, as its provider would
     #[arg(long, value_name = "TRIGGER")]
     webhook: Option<String>,
@@ -41,6 +45,10 @@ pub(crate) struct Send {
     github_event: Option<String>,
     #[command(flatten)]
     remote: Remote,
+}
+
+fn priority(text: &str) -> Result<Priority, String> {
+    Priority::parse(text).ok_or_else(|| "must be P1, P2, P3 or P4".to_owned())
 }
 
 pub(crate) async fn run(send: Send) -> anyhow::Result<()> {
@@ -66,7 +74,9 @@ pub(crate) async fn run(send: Send) -> anyhow::Result<()> {
             let data: Value = serde_json::from_str(&payload).context("the payload is no JSON")?;
             let kind = send.kind.clone().context("name the event's type")?;
             let (id, subject) = (send.id.clone(), send.subject.clone());
-            fastn.send(&SendEvent { id, kind, source: None, subject, time: None, data }).await?
+            fastn
+                .send(&SendEvent { id, kind, source: None, subject, time: None, priority: send.priority, data })
+                .await?
         }
     };
     if send.remote.json {

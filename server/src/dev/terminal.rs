@@ -44,7 +44,7 @@ pub(super) fn welcome(welcome: &Welcome<'_>) {
         println!("    -H 'content-type: application/json' -d {}", input_of(project, directory));
     }
     for trigger in &project.triggers {
-        if let TriggerSource::Webhook { verification } = &trigger.source {
+        if let TriggerSource::Webhook { verification, .. } = &trigger.source {
             println!("{}", style.dim(&format!("  # webhook {}", trigger.id)));
             match github_lines(url, trigger, verification, project, directory) {
                 Some(lines) => println!("{lines}"),

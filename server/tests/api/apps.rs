@@ -121,6 +121,13 @@ async fn a_failed_subscription_is_retried() {
     assert_eq!((status, &stored["status"]), (StatusCode::CREATED, &json!("enabled")));
     let known = subscription(&server).await;
     assert_eq!((&known["state"], &known["detail"]), (&json!("failed"), &json!("the app answered 401")));
+    assert_eq!(stored["subscription"], "failed");
+    let (_, one) = server.call("GET", "/v1/triggers/t", None).await;
+    let (_, listed) = server.call("GET", "/v1/triggers", None).await;
+    let items = listed["items"].as_array().unwrap();
+    let shown = |id: &str| items.iter().find(|item| item["id"] == id).map(|item| item["subscription"].clone());
+    assert_eq!((&one["subscription"], shown("t")), (&json!("failed"), Some(json!("failed"))));
+    assert!(items.iter().all(|item| (item["source"]["type"] == "appEvent") == item.get("subscription").is_some()));
     set(Err("no answer came in time"));
     let (_, known) = server.call("POST", "/v1/triggers/t/retry-subscription", None).await;
     assert_eq!(

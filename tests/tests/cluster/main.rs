@@ -1,5 +1,5 @@
 //! What a cluster promises beyond surviving faults, shown with real parts: residency, configuration that every node follows,
-//! answers across nodes, and a stop that loses nothing. Two cells have a Kafka and a PostgreSQL each; everything else runs
+//! answers across nodes, alerts that outlive the node which evaluates, and a stop that loses nothing. Two cells have a Kafka and a PostgreSQL each; everything else runs
 //! in a corner of those that all tests share.
 
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use fastn_sdk::contract::resource::{Trigger, Workflow};
 use fastn_tests::DEADLINE;
 use serde_json::{Value, json};
 
+mod alerts;
 mod drain;
 mod feed;
 mod instant;

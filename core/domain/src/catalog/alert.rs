@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fastn_contract::alert::{AlertChannel, AlertComparison, AlertMetric, AlertRule, duration_seconds};
 use fastn_contract::error::FieldError;
+use fastn_contract::quota::Dimension;
 
 use crate::ids::{CustomerId, ID_BYTES_MAX, WorkflowId, is_plain};
 use crate::time::{Timestamp, parse_rfc3339};
@@ -54,6 +55,7 @@ pub fn compile_alert(spec: AlertRule) -> Result<CompiledAlert, Vec<FieldError>> 
         complain("workflow", error.to_string());
     }
     check_scope(&spec, &mut complain);
+    check_dimension(&spec, &mut complain);
     check_thresholds(&spec, &mut complain);
     let mut seconds = |path: &str, text: &str, range: std::ops::RangeInclusive<u64>, allowed: &str| {
         let found = duration_seconds(text).filter(|seconds| range.contains(seconds));
@@ -92,7 +94,7 @@ pub fn compile_alert(spec: AlertRule) -> Result<CompiledAlert, Vec<FieldError>> 
 
 fn check_scope(spec: &AlertRule, complain: &mut impl FnMut(&str, String)) {
     let (of_workflow, of_connector) = match spec.metric {
-        AlertMetric::Lag => (false, false),
+        AlertMetric::Lag | AlertMetric::QuotaUse => (false, false),
         AlertMetric::DeadLetterDepth => (true, false),
         _ => (true, true),
     };
@@ -105,6 +107,23 @@ fn check_scope(spec: &AlertRule, complain: &mut impl FnMut(&str, String)) {
             complain("connector", "must be a host, e.g. api.github.com, or the slug of a connector".to_owned());
         }
         _ => {}
+    }
+}
+
+/// The quotas whose use is known without asking the database: events are counted in the journal, workflows and triggers are in
+/// the catalog.
+const DIMENSIONS_WATCHED: [Dimension; 4] =
+    [Dimension::EventsPerDay, Dimension::EventsPerMinute, Dimension::Workflows, Dimension::Triggers];
+
+fn check_dimension(spec: &AlertRule, complain: &mut impl FnMut(&str, String)) {
+    match (spec.metric, spec.dimension) {
+        (AlertMetric::QuotaUse, Some(dimension)) if DIMENSIONS_WATCHED.contains(&dimension) => {}
+        (AlertMetric::QuotaUse, _) => {
+            let names = DIMENSIONS_WATCHED.map(Dimension::as_str).join(", ");
+            complain("dimension", format!("name the quota whose use is watched: one of {names}"));
+        }
+        (_, Some(_)) => complain("dimension", "belongs to the metric quota_use only".to_owned()),
+        (_, None) => {}
     }
 }
 
@@ -200,5 +219,26 @@ mod tests {
             body["workflow"] = serde_json::json!("w");
         });
         assert_eq!(errors.unwrap_err()[0].path, "workflow");
+    }
+
+    /// Property: the use of a quota is watched for a quota whose use is known, and for no workflow or connector.
+    #[test]
+    fn quota_use_names_a_quota_that_is_counted() {
+        let paths = |metric: &str, more: serde_json::Value| {
+            let checked = rule(|body| {
+                body["metric"] = serde_json::json!(metric);
+                body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            });
+            let errors = checked.err().unwrap_or_default();
+            errors.into_iter().map(|error| error.path).collect::<Vec<String>>()
+        };
+        for dimension in ["eventsPerDay", "eventsPerMinute", "workflows", "triggers"] {
+            assert!(paths("quota_use", serde_json::json!({"dimension": dimension, "customer": "c"})).is_empty());
+        }
+        assert_eq!(paths("quota_use", serde_json::json!({})), ["dimension"]);
+        assert_eq!(paths("quota_use", serde_json::json!({"dimension": "apiCallsPerDay"})), ["dimension"]);
+        assert_eq!(paths("lag", serde_json::json!({"dimension": "triggers"})), ["dimension"]);
+        let scoped = serde_json::json!({"dimension": "triggers", "workflow": "w", "connector": "c"});
+        assert_eq!(paths("quota_use", scoped), ["workflow", "connector"]);
     }
 }

@@ -12,7 +12,7 @@ use fastn_contract::resource::{App, RequestTemplate, Switch, TriggerSource};
 use serde_json::Value;
 
 use super::trigger::CompiledTrigger;
-use super::verification;
+use super::{challenge, verification};
 use crate::ids::{AppId, CustomerId, EVENT_ID_BYTES_MAX};
 use crate::path::Path;
 use crate::{event, template};
@@ -72,6 +72,23 @@ impl CompiledApp {
                 None => Routing::Unroutable,
                 account => Routing::To { event, account },
             },
+        }
+    }
+
+    /// Why an event of this app went to no customer: it was `event` of `account`, as far as that was known.
+    pub fn nowhere(&self, event: &str, account: Option<&str>, payload: &Value) -> String {
+        let key = |text: &Option<String>| text.clone().unwrap_or_default();
+        if let Some(account) = account {
+            return format!("no trigger listens to {event} of account {account}");
+        }
+        match self.routing(payload) {
+            Routing::Unnamed => format!("the payload names no event at {}", key(&self.spec.event_key)),
+            Routing::Unknown => {
+                let named = self.event_key.as_ref().and_then(|path| path.find(payload)).and_then(plain_text);
+                format!("{} is none of the app's events", named.unwrap_or_default())
+            }
+            Routing::Unroutable => format!("the payload names no account at {}", key(&self.spec.mapped_to)),
+            Routing::To { .. } => format!("no trigger listens to {event}"),
         }
     }
 
@@ -147,6 +164,7 @@ pub fn compile_app(spec: App) -> Result<CompiledApp, Vec<FieldError>> {
     let mapped_to = path("mappedTo", &spec.mapped_to);
     let _checked = path("subscription.idPath", &spec.subscription.as_ref().and_then(|own| own.id_path.clone()));
     verification::check("verification", &spec.verification, &mut complain);
+    challenge::check("challenge", spec.challenge.as_ref(), &mut complain);
     check_events(&spec, &mut complain);
     if let Some(subscription) = &spec.subscription {
         check_request("subscription.subscribe", &subscription.subscribe, &mut complain);

@@ -57,7 +57,7 @@ resource_kinds! {
     ScheduleState = "schedule_state",
     /// A connector app's webhook; id = its id.
     App = "app",
-    /// Whether a connector app knows of a trigger; id = the trigger's. The catalog does not hold it.
+    /// Whether a connector app knows of a trigger; id = the trigger's.
     Subscription = "subscription",
     /// An alert rule; id = its id.
     AlertRule = "alert_rule",

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fastn_contract::error::FieldError;
 use fastn_contract::resource::{ExecutionMode, Route, Trigger, TriggerSource};
 
-use super::verification;
+use super::{challenge, verification};
 use crate::condition::Matcher;
 use crate::event::Header;
 use crate::flow::{CompiledFlow, Holder};
@@ -161,7 +161,10 @@ fn check_source(source: &TriggerSource, complain: &mut impl FnMut(&str, String))
                 complain("source.types", format!("an event trigger names 1 to {TYPES_MAX} types"));
             }
         }
-        TriggerSource::Webhook { verification } => verification::check("source.verification", verification, complain),
+        TriggerSource::Webhook { verification, challenge } => {
+            verification::check("source.verification", verification, complain);
+            challenge::check("source.challenge", challenge.as_ref(), complain);
+        }
         TriggerSource::AppEvent { app, event, account_id } => {
             if let Err(error) = AppId::new(app) {
                 complain("source.app", error.to_string());

@@ -110,5 +110,6 @@ pub fn event(trigger: &TriggerId, scope: Scope, told: &Told) -> Result<EventReco
         data: Arc::from(told.data.as_str()),
         reply_to: None,
         traceparent: None,
+        priority: None,
     })
 }

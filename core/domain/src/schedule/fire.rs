@@ -60,5 +60,6 @@ pub fn event(
         data,
         reply_to: None,
         traceparent: None,
+        priority: None,
     })
 }

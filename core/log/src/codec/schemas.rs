@@ -96,6 +96,7 @@ const FILES: &[(&str, &str)] = &[
     ("started.1.avsc", include_str!("../../schemas/started.1.avsc")),
     ("flow_snapshot.1.avsc", include_str!("../../schemas/flow_snapshot.1.avsc")),
     ("finished.2.avsc", include_str!("../../schemas/finished.2.avsc")),
+    ("event_record.2.avsc", include_str!("../../schemas/event_record.2.avsc")),
 ];
 
 /// A line of `schemas/index.json`.

@@ -29,6 +29,7 @@ pub(super) struct Events<'r> {
     pub(super) headers: Vec<Option<String>>,
     pub(super) data: Vec<Option<Text<'r>>>,
     pub(super) quota: Vec<Option<&'static str>>,
+    pub(super) priority: Vec<Option<i64>>,
 }
 
 impl<'r> Events<'r> {
@@ -59,6 +60,7 @@ impl<'r> Events<'r> {
         self.headers.push(array(&row.headers));
         self.data.push(row.data.as_deref().map(clean));
         self.quota.push(row.quota.map(|quota| quota.label()));
+        self.priority.push(row.priority.map(i64::from));
     }
 }
 

@@ -111,9 +111,9 @@ async fn put_events(tx: &mut PgConnection, rows: &[EventRow]) -> Result<(), sqlx
     let rows = Events::of(rows);
     sqlx::query!(
         "INSERT INTO events (seq, account, customer, id, received, status, kind, source, subject, origin, trigger_id, \
-         time, reason, executions, headers, data, quota) SELECT * FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::TEXT[], \
+         time, reason, executions, headers, data, quota, priority) SELECT * FROM UNNEST($1::BIGINT[], $2::TEXT[], $3::TEXT[], \
          $4::TEXT[], $5::BIGINT[], $6::TEXT[], $7::TEXT[], $8::TEXT[], $9::TEXT[], $10::TEXT[], $11::TEXT[], \
-         $12::BIGINT[], $13::TEXT[], $14::BYTEA[], $15::TEXT[], $16::TEXT[], $17::TEXT[]) \
+         $12::BIGINT[], $13::TEXT[], $14::BYTEA[], $15::TEXT[], $16::TEXT[], $17::TEXT[], $18::BIGINT[]) \
          ON CONFLICT (seq, received) DO NOTHING",
         &rows.seq,
         &rows.account as _,
@@ -131,7 +131,8 @@ async fn put_events(tx: &mut PgConnection, rows: &[EventRow]) -> Result<(), sqlx
         &rows.executions as _,
         &rows.headers as _,
         &rows.data as _,
-        &rows.quota as _
+        &rows.quota as _,
+        &rows.priority as _
     )
     .execute(tx)
     .await?;

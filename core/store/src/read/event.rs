@@ -1,10 +1,11 @@
 //! Reading events.
 
 use fastn_contract::activity::EventView;
+use fastn_contract::flow::Priority;
 use fastn_contract::page::Page;
 use fastn_domain::event::Header;
 use fastn_domain::ids::EventId;
-use fastn_domain::scope::{Reach, Scope};
+use fastn_domain::scope::{CUSTOMER_NONE, Reach, Scope};
 use fastn_domain::time::Timestamp;
 
 use super::row::{Columns, execution_id, next_cursor, read_label_error};
@@ -13,10 +14,10 @@ use crate::label::Label as _;
 use crate::seam::{EventFilter, EventState, PageRequest, StoreResult, StoredEvent};
 
 const LIST: &str = "SELECT t.seq, t.customer, t.id, t.received, t.status, t.kind, t.source, t.subject, t.origin, \
-    t.trigger_id, t.time, t.reason, t.quota, t.executions FROM events t";
+    t.trigger_id, t.time, t.reason, t.quota, t.priority, t.executions FROM events t";
 
 const ONE: &str = "SELECT t.seq, t.customer, t.id, t.received, t.status, t.kind, t.source, t.subject, t.origin, \
-    t.trigger_id, t.time, t.reason, t.quota, t.executions, t.account, t.headers, t.data FROM events t";
+    t.trigger_id, t.time, t.reason, t.quota, t.priority, t.executions, t.account, t.headers, t.data FROM events t";
 
 const STATES: &str = "SELECT t.id, t.status, t.executions FROM events t";
 
@@ -109,12 +110,18 @@ fn state(row: &impl Cells) -> StoreResult<EventState> {
     })
 }
 
+/// The customer as it is shown: none where the event belongs to the account.
+fn shown_customer(text: String) -> String {
+    if text == CUSTOMER_NONE { String::new() } else { text }
+}
+
 fn view(row: &impl Cells) -> StoreResult<EventView> {
     let row = Columns::new("events", row);
+    let priority = row.number_or_null("priority")?.and_then(|number| u32::try_from(number).ok());
     let executions = row.bytes("executions")?.unwrap_or_default().chunks_exact(16).filter_map(execution_id);
     Ok(EventView {
         id: row.text("id")?,
-        customer: row.text("customer")?,
+        customer: shown_customer(row.text("customer")?),
         source: row.text("source")?,
         kind: row.text("kind")?,
         subject: row.text_or_null("subject")?,
@@ -125,6 +132,7 @@ fn view(row: &impl Cells) -> StoreResult<EventView> {
         status: row.label("status")?,
         reason: row.text_or_null("reason")?,
         quota: row.label_or_null("quota")?,
+        priority: priority.and_then(Priority::from_number),
         executions: executions.map(|id| id.to_string()).collect(),
         data: None,
     })

@@ -222,6 +222,15 @@ async fn erase_resources(
     ] {
         *gone = sqlx::query(text).bind(account).bind(customer).execute(&mut **tx).await?.rows_affected();
     }
+    // Alerts of the account may tell whose value it was.
+    sqlx::query(
+        "UPDATE alerts SET body = replace(body, '\"valueOf\":\"' || $2 || '\",', '') WHERE account = $1 \
+         AND instr(body, '\"valueOf\":\"' || $2 || '\",') > 0",
+    )
+    .bind(account)
+    .bind(customer)
+    .execute(&mut **tx)
+    .await?;
     Ok(erased)
 }
 

@@ -1,6 +1,7 @@
 //! What the projector writes and the API reads.
 
 use fastn_contract::activity::{DeadLetterStatus, EventStatus, ExecutionStatus, ExecutionView};
+use fastn_contract::flow::Priority;
 use fastn_domain::ids::{AccountId, EventId, ExecutionId};
 use fastn_domain::journal::{OpRecord, Wait, WaitKind};
 use fastn_domain::scope::{Reach, Scope};
@@ -64,9 +65,11 @@ pub(super) async fn a_batch_reads_back(store: &dyn Store) {
     assert_eq!(one.data, Some(json!({"n": 1})));
     assert_eq!(one.received_at, "1970-01-01T00:00:01.000Z");
     assert_eq!(one.executions, [id(1).to_string()]);
+    assert_eq!(one.priority, Some(Priority::P3));
     let listed = store.events(&reach, &EventFilter::default(), &PageRequest::default()).await.expect("lists");
     assert_eq!(listed.items.iter().map(|event| event.id.as_str()).collect::<Vec<_>>(), ["evt_2", "evt_1", "evt_0"]);
     assert!(listed.items.iter().all(|event| event.data.is_none()) && listed.next_cursor.is_none());
+    assert_eq!(listed.items[0].priority, None);
 
     let seen = view(store, &scope, 1).await;
     assert_eq!((seen.status, seen.step_count, seen.duration_ms), (ExecutionStatus::Completed, 1, Some(500)));

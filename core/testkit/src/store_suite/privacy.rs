@@ -121,7 +121,11 @@ pub(super) async fn an_erased_customer_leaves_nothing(store: Arc<dyn Store>) {
         let at = at as u64;
         let usage = vec![used(scope, Measure::Events, 3), used(scope, Measure::Executions, 2)];
         store.project(ProjectionBatch { usage, ..rows(scope, at, numbers) }).await.expect("projects");
-        let alerts = vec![alert(scope, 1 + at)];
+        // One about the customer, and one of the account that tells whose value it was.
+        let mut of_account = alert(scope, 11 + at);
+        (of_account.customer, of_account.view.customer) = (None, None);
+        of_account.view.value_of = Some(scope.customer.to_string());
+        let alerts = vec![alert(scope, 1 + at), of_account];
         store.save_alerts(AlertSave { from: at, alerts, ..AlertSave::default() }).await.expect("saves");
         polls.begin(scope, &trigger, second(1)).await.expect("begins");
         let leased = polls.lease(scope, &trigger, "n", second(1), second(9)).await.expect("leases").expect("is due");
@@ -185,6 +189,9 @@ pub(super) async fn an_erased_customer_leaves_nothing(store: Arc<dyn Store>) {
         (counts(store.as_ref(), &neighbour).await, counts(store.as_ref(), &namesake).await),
         ((1, 1, 1), (1, 1, 1))
     );
+    let alerts = store.alerts(&whole, &AlertFilter::default(), &PageRequest::default()).await.expect("reads").items;
+    let told: Vec<Option<&str>> = alerts.iter().map(|alert| alert.value_of.as_deref()).collect();
+    assert_eq!(told, [Some("d"), None, None], "the newest first: of d, of the erased, about d");
     for (scope, kept) in [(&own, (0, 0, 0)), (&neighbour, (2, 1, 1)), (&namesake, (2, 1, 1))] {
         let (reach, page) = (reach(scope), PageRequest { cursor: None, limit: 10 });
         let usage = store.usage(&reach, &UsageFilter::default(), &page).await.expect("reads").items.len();

@@ -250,6 +250,9 @@ impl Machine {
     }
 
     fn route(&mut self, event: &EventRecord, received: Timestamp, hold: Option<&(Timestamp, HeldBy)>) -> Verdict {
+        if event.scope.is_of_account() {
+            return Verdict::rejected(self.unroutable(event));
+        }
         if !self.catalog.is_active(&event.scope) {
             return Verdict::rejected("the customer does not exist or is suspended");
         }
@@ -280,6 +283,15 @@ impl Machine {
             }
         }
         found.verdict()
+    }
+
+    /// Why an app's event belongs to no customer. The edge found none; this tells what it found instead.
+    fn unroutable(&self, event: &EventRecord) -> String {
+        let account = self.catalog.account(&event.scope.account);
+        let app = app_of_source(&event.source).and_then(|app| account?.apps.get(&app));
+        let data = LazyData::new(event);
+        let why = app.map(|app| app.nowhere(&event.kind, event.subject.as_deref(), data.get()));
+        format!("unroutable: {}", why.unwrap_or_else(|| "the app does not exist any more".to_owned()))
     }
 
     fn try_trigger(
@@ -336,7 +348,7 @@ impl Machine {
         let own = Holder::of_route(event, trigger, at);
         let workflows = Holder::of_workflow(event, account, &start.workflow);
         let hold = coming.hold.cloned();
-        if own.is_none() && workflows.is_none() && hold.is_none() {
+        if own.is_none() && workflows.is_none() && hold.is_none() && event.priority.is_none() {
             found.executions.push(start);
             return;
         }
@@ -344,7 +356,7 @@ impl Machine {
         found.looks_at_others |= holders.iter().any(|holder| holder.flow.looks_at_others());
         // A path of a key is looked for in the payload; without any the payload need not be parsed.
         let data = if holders.is_empty() { &Value::Null } else { coming.data.get() };
-        if let Some(batched) = self.open_batch(&holders, data, &start, coming.received, coming.hold) {
+        if let Some(batched) = self.open_batch(&holders, data, &start, coming.received, coming.hold, event.priority) {
             return found.batches.push(batched);
         }
         match self.flow_of(event, data, &holders, hold, coming.received) {

@@ -105,7 +105,7 @@ impl Machine {
                 return FlowVerdict::Skip(reason);
             }
         }
-        let mut flow = Flow::default();
+        let mut flow = Flow { priority: event.priority, ..Flow::default() };
         if let Some((at, by)) = hold {
             (flow.not_before, flow.limit) = (Some(at), Some(by));
         }
@@ -115,7 +115,7 @@ impl Machine {
             gates::concurrency_of(holder, data, &mut flow);
             self.debounce_of(holder, data, received, &mut flow);
             if let Some(priority) = holder.flow.priority {
-                flow.priority = flow.priority.or(Some(priority as u32 + 1));
+                flow.priority = flow.priority.or(Some(priority.number()));
             }
         }
         for holder in holders {

@@ -379,6 +379,7 @@ impl Machine {
             data: Arc::from(emitted.data.to_string()),
             reply_to: None,
             traceparent: Some(call_trace(id, &request.key, execution.trace.as_deref())),
+            priority: None,
         })
     }
 

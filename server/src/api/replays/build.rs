@@ -4,6 +4,7 @@
 use fastn_contract::activity::Origin;
 use fastn_contract::command::ReplayFrom;
 use fastn_contract::error::ErrorCode;
+use fastn_contract::flow::Priority;
 use fastn_domain::catalog::Catalog;
 use fastn_domain::event::{EventRecord, Header, Replay};
 use fastn_domain::route::replay_execution;
@@ -60,6 +61,7 @@ pub(crate) fn event_as_it_came(id: EventId, stored: StoredEvent) -> Result<Event
         data: data.into(),
         reply_to: None,
         traceparent: None,
+        priority: view.priority.map(Priority::number),
     })
 }
 

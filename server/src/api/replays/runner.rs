@@ -280,6 +280,7 @@ impl Runner {
             data: data.into(),
             reply_to: None,
             traceparent: None,
+            priority: None,
         }))
     }
 

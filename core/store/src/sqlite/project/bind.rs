@@ -76,6 +76,7 @@ pub(super) fn bind_event(to: &mut Arguments, row: EventRow) {
     to.owned(array(&row.headers));
     to.add(row.data);
     to.text_or_null(row.quota.map(|quota| quota.label()));
+    to.number_or_null(row.priority.map(i64::from));
 }
 
 pub(super) fn bind_execution(to: &mut Arguments, row: ExecutionRow) {

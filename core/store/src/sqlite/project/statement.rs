@@ -68,9 +68,9 @@ impl Statement {
 pub(super) static EVENTS: LazyLock<Statement> = LazyLock::new(|| {
     Statement::new(
         "events",
-        17,
+        18,
         "INSERT INTO events (seq, account, customer, id, received, status, kind, source, subject, origin, trigger_id, \
-         time, reason, executions, headers, data, quota) VALUES ",
+         time, reason, executions, headers, data, quota, priority) VALUES ",
         " ON CONFLICT (seq) DO NOTHING",
     )
 });

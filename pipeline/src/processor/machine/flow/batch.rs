@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use fastn_contract::activity::Origin;
+use fastn_contract::flow::Priority;
 use fastn_domain::event::{EventRecord, Header};
 use fastn_domain::ids::{EventId, ExecutionId};
 use fastn_domain::journal::{
@@ -184,6 +185,7 @@ impl Machine {
         start: &NewExecution,
         received: Timestamp,
         hold: Option<&(Timestamp, HeldBy)>,
+        priority: Option<u32>,
     ) -> Option<Batched> {
         let trigger = start.trigger.clone()?;
         let (holder, (size_max, wait, key)) =
@@ -197,10 +199,10 @@ impl Machine {
         if let Some(execution) = self.flow.batches.execution(&key) {
             return Some(Batched { key, execution, opens: None });
         }
-        let mut flow = Flow::default();
+        let mut flow = Flow { priority, ..Flow::default() };
         for holder in holders {
             gates::concurrency_of(holder, data, &mut flow);
-            flow.priority = flow.priority.or(holder.flow.priority.map(|priority| priority as u32 + 1));
+            flow.priority = flow.priority.or(holder.flow.priority.map(Priority::number));
         }
         let plan = BatchPlan {
             until,

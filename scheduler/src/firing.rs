@@ -67,15 +67,13 @@ impl Firing {
         self.bytes_under_way
     }
 
-    /// Takes events, and begins to append what fills a batch; the rest waits for others or for [`Firing::flush`].
-    pub(crate) fn send(&mut self, events: Vec<Event>) {
-        for Event { recipe, partition, record } in events {
-            let batch = self.open.entry(partition).or_default();
-            batch.push(recipe, record);
-            if batch.is_full() {
-                let batch = std::mem::take(batch);
-                self.append(partition, batch);
-            }
+    /// Takes an event, and begins to append once a batch is full; the rest waits for others or for [`Firing::flush`].
+    pub(crate) fn send(&mut self, Event { recipe, partition, record }: Event) {
+        let batch = self.open.entry(partition).or_default();
+        batch.push(recipe, record);
+        if batch.is_full() {
+            let batch = std::mem::take(batch);
+            self.append(partition, batch);
         }
     }
 

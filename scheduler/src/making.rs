@@ -1,7 +1,7 @@
 //! Makes the events of fires: one for each customer that a trigger fires for.
 //!
 //! An event depends on its trigger, on the fire, and on which customers are active. So it can be made before it is due,
-//! when there is time for it; whoever sends it then asks first whether it still [holds](Made::holds).
+//! when there is time for it; whoever sends it then asks first whether it still [holds](Maker::holds).
 
 use std::sync::Arc;
 
@@ -60,34 +60,52 @@ impl Maker {
         Self { residency, partitions }
     }
 
-    /// The events of `fire`.
+    /// The events of `fire`, each made when it is asked for: a payload times all customers may be much.
+    pub(crate) fn events(
+        &self,
+        catalog: &Catalog,
+        account: &AccountId,
+        trigger: &Arc<CompiledTrigger>,
+        fire: Fire,
+    ) -> impl Iterator<Item = Event> + use<> {
+        let scopes = scopes_of(catalog, &self.residency, account, trigger);
+        let (partitions, trigger, at, revision) = (self.partitions, Arc::clone(trigger), fire.at, catalog.revision);
+        let id = schedule::fire_id(&trigger.id, at);
+        // An id is at most as long as that of a trigger and a time.
+        let first = scopes.first().cloned();
+        let mut event = first.and_then(|scope| schedule::event(&trigger, scope, &id, at, Origin::Schedule).ok());
+        scopes.into_iter().filter_map(move |scope| {
+            // The events of a fire differ in their customer only.
+            let event = event.as_mut()?;
+            event.scope = scope.clone();
+            let record = event_record_at(event, revision);
+            let partition = partition_of_key(&record.key, partitions);
+            Some(Event { recipe: Recipe { trigger: Arc::clone(&trigger), scope, at, revision }, partition, record })
+        })
+    }
+
+    /// The events of `fire`, to be kept; none if their records have more than `bytes_max`.
     pub(crate) fn make(
         &self,
         catalog: &Catalog,
         account: &AccountId,
         trigger: &Arc<CompiledTrigger>,
         fire: Fire,
-    ) -> Made {
+        bytes_max: usize,
+    ) -> Option<Made> {
         let mut made = Made { account: catalog.account(account).cloned(), events: Vec::new(), bytes: 0 };
-        let mut scopes = scopes_of(catalog, &self.residency, account, trigger).into_iter();
-        let Some(first) = scopes.next() else { return made };
-        let (id, at, revision) = (schedule::fire_id(&trigger.id, fire.at), fire.at, catalog.revision);
-        // An id is at most as long as that of a trigger and a time.
-        let Ok(mut event) = schedule::event(trigger, first.clone(), &id, at, Origin::Schedule) else { return made };
-        made.events.reserve_exact(1 + scopes.len());
-        // The events of a fire differ in their customer only.
-        for scope in std::iter::once(first).chain(scopes) {
-            event.scope = scope.clone();
-            let record = event_record_at(&event, revision);
-            made.bytes += record.size();
-            let partition = partition_of_key(&record.key, self.partitions);
-            let recipe = Recipe { trigger: Arc::clone(trigger), scope, at, revision };
-            made.events.push(Event { recipe, partition, record });
+        for event in self.events(catalog, account, trigger, fire) {
+            made.bytes += event.record.size();
+            if made.bytes > bytes_max {
+                return None;
+            }
+            made.events.push(event);
         }
-        made
+        made.events.shrink_to_fit();
+        Some(made)
     }
 
-    /// Whether events that were made before are those that [`Maker::make`] would make now, but for the revision: of an older
+    /// Whether events that were made before are those that [`Maker::events`] would make now, but for the revision: of an older
     /// one that is the same to them, they may be judged by whoever has seen it.
     pub(crate) fn holds(
         &self,

@@ -37,8 +37,8 @@ pub struct SchedulerConfig {
     pub ahead: Duration,
     /// Bytes of the events that are kept until they are due; they take about twice as much memory.
     pub ahead_bytes_max: usize,
-    /// Triggers whose events are made ahead at once: it does not fire meanwhile.
-    pub ahead_of_one_turn_max: usize,
+    /// Events that are made ahead at once, but all of a trigger: it does not fire meanwhile.
+    pub ahead_events_of_one_turn_max: usize,
     /// Pause after them.
     pub ahead_pause: Duration,
     /// Longest wait between two attempts at an append.
@@ -54,7 +54,7 @@ impl Default for SchedulerConfig {
             bytes_under_way_max: 16 << 20,
             ahead: Duration::from_secs(20),
             ahead_bytes_max: 64 << 20,
-            ahead_of_one_turn_max: 200,
+            ahead_events_of_one_turn_max: 200,
             ahead_pause: Duration::from_millis(20),
             retry_wait_max: Duration::from_secs(5),
         }
@@ -133,12 +133,9 @@ impl Turner {
             if self.followed != Some(catalog.revision) {
                 due.retain(|due| stands(&catalog, due));
             }
-            let made = self.send(&catalog, &mut due);
-            observe::fired(made, due.iter().map(|due| now.since(due.fire.due)));
+            let sent = self.send(&catalog, &mut due).await;
+            observe::fired(sent, due.iter().map(|due| now.since(due.fire.due)));
             taken.push(due);
-            if self.firing.bytes_under_way() > self.config.bytes_under_way_max {
-                self.firing.settle(self.config.bytes_under_way_max / 2).await;
-            }
         }
         self.firing.flush();
         // While they are written.
@@ -152,13 +149,21 @@ impl Turner {
     }
 
     /// Sends the events of `due`: those that were made ahead and hold, and the others made now.
-    fn send(&mut self, catalog: &Catalog, due: &mut [Due]) -> usize {
+    async fn send(&mut self, catalog: &Catalog, due: &mut [Due]) -> usize {
         let mut sent = 0;
         for due in due {
             let made = due.take_made().filter(|made| self.maker.holds(made, catalog, &due.account, &due.trigger));
-            let made = made.unwrap_or_else(|| self.maker.make(catalog, &due.account, &due.trigger, due.fire));
-            sent += made.events.len();
-            self.firing.send(made.events);
+            let (ready, rest) = match made {
+                Some(made) => (made.events, None),
+                None => (Vec::new(), Some(self.maker.events(catalog, &due.account, &due.trigger, due.fire))),
+            };
+            for event in ready.into_iter().chain(rest.into_iter().flatten()) {
+                self.firing.send(event);
+                sent += 1;
+                if self.firing.bytes_under_way() > self.config.bytes_under_way_max {
+                    self.firing.settle(self.config.bytes_under_way_max / 2).await;
+                }
+            }
         }
         sent
     }
@@ -167,16 +172,25 @@ impl Turner {
     pub fn look_ahead(&mut self) -> bool {
         let catalog = self.catalog.borrow().clone();
         // Of a configuration that is not followed yet, the line may say what no longer is.
-        if self.followed != Some(catalog.revision) || self.timetable.made_bytes() >= self.config.ahead_bytes_max {
+        if self.followed != Some(catalog.revision) {
             return false;
         }
         let until = self.clock.now().plus(self.config.ahead);
-        let soon = self.timetable.ahead(until, self.config.ahead_of_one_turn_max);
-        for due in &soon {
-            let made = self.maker.make(&catalog, &due.account, &due.trigger, due.fire);
-            self.timetable.keep(due, made);
+        let mut events = 0;
+        while events < self.config.ahead_events_of_one_turn_max {
+            let left = self.config.ahead_bytes_max.saturating_sub(self.timetable.made_bytes());
+            if left == 0 {
+                return false;
+            }
+            let Some(due) = self.timetable.ahead(until) else { return false };
+            let made = self.maker.make(&catalog, &due.account, &due.trigger, due.fire, left);
+            let count = made.as_ref().map(|made| made.events.len());
+            self.timetable.keep(&due, made);
+            // One that does not fit is made at its time. It was work enough for now.
+            let Some(count) = count else { return false };
+            events += count.max(1);
         }
-        soon.len() == self.config.ahead_of_one_turn_max
+        true
     }
 
     /// Makes up for what was missed before this node planned, as soon as the store says how far the others came.
@@ -192,7 +206,7 @@ impl Turner {
             let mut missed = self.timetable.missed(mark);
             let catalog = self.catalog.borrow().clone();
             for some in missed.chunks_mut(self.config.fires_of_one_take_max) {
-                self.send(&catalog, some);
+                self.send(&catalog, some).await;
                 self.firing.settle(self.config.bytes_under_way_max / 2).await;
             }
             observe::caught_up(mark, missed.len());

@@ -210,26 +210,26 @@ impl Timetable {
         }
     }
 
-    /// At most `max` fires that are due after those that it gave before, until `until`. Their events may be
+    /// The fire that is due after the one that it gave before, until `until`. What is known of it may be
     /// [kept](Timetable::keep).
-    pub(crate) fn ahead(&mut self, until: Timestamp, max: usize) -> Vec<Due> {
-        let mut ahead = Vec::new();
-        for &(due, place) in self.line.range(self.seen..).take(max).take_while(|(due, _)| *due <= until) {
+    pub(crate) fn ahead(&mut self, until: Timestamp) -> Option<Due> {
+        loop {
+            let &(due, place) = self.line.range(self.seen..).next().filter(|(due, _)| *due <= until)?;
             self.seen = (due, place + 1);
             let Some(entry) = &self.entries[place] else { continue };
             let Some(fire) = entry.next else { continue };
-            ahead.push(Due { place: Some(place), ..Due::extra(&entry.account, &entry.trigger, fire) });
+            return Some(Due { place: Some(place), ..Due::extra(&entry.account, &entry.trigger, fire) });
         }
-        ahead
     }
 
-    /// Keeps what was made of a fire from [`Timetable::ahead`] until it is due. The configuration must not have been
-    /// followed in between.
-    pub(crate) fn keep(&mut self, due: &Due, made: Made) {
+    /// Keeps what was made of a fire from [`Timetable::ahead`], if it was made, and the fire after it, until it is due. The
+    /// configuration must not have been followed in between.
+    pub(crate) fn keep(&mut self, due: &Due, made: Option<Made>) {
         let Some(entry) = due.place.and_then(|place| self.entries[place].as_mut()) else { return };
-        self.made_bytes += made.bytes;
         let next = due.trigger.ticks.as_ref().and_then(|ticks| ticks.next(due.fire.at));
-        entry.known = Some(Known { made: Some(made), next });
+        let known = Known { made, next };
+        self.made_bytes += made_bytes(Some(&known));
+        entry.known = Some(known);
     }
 
     /// Bytes of the records that are kept.

@@ -139,7 +139,8 @@ async fn ahead_is_bounded() {
         world.put_trigger(&trigger(&format!("t{n:02}"), "* * * * *", payload));
     }
     let (log, store, clock) = (world.log.clone(), world.store.clone(), world.clock.clone());
-    let config = SchedulerConfig { ahead_bytes_max: 20_000, ahead_of_one_turn_max: 5, ..SchedulerConfig::default() };
+    let config =
+        SchedulerConfig { ahead_bytes_max: 20_000, ahead_events_of_one_turn_max: 5, ..SchedulerConfig::default() };
     let mut turner = Turner::new(log, store, world.catalog.subscribe(), clock, Arc::default(), config);
     assert!(turner.turn().await);
     assert!(!turner.look_ahead(), "nothing is due that soon");
@@ -154,4 +155,25 @@ async fn ahead_is_bounded() {
     let fires = world.fires();
     assert_eq!(fires.len(), 150);
     assert!(fires.values().all(|copies| *copies == 1));
+}
+
+/// Property: a fire whose events are more than may be kept is made at its time, whole, however little may be under way.
+#[tokio::test]
+async fn what_is_too_much_is_made_at_its_time() {
+    let world = World::new("2027-05-05T11:59:50Z").await;
+    for n in 0..30 {
+        let id = format!("c{n}");
+        world.put(ResourceKind::Customer, &id, &json!({"id": id}));
+    }
+    world.put_trigger(&trigger("t", "0 12 * * *", json!({"payload": "x".repeat(10_000)})));
+    let (log, store, clock) = (world.log.clone(), world.store.clone(), world.clock.clone());
+    let config =
+        SchedulerConfig { ahead_bytes_max: 200_000, bytes_under_way_max: 50_000, ..SchedulerConfig::default() };
+    let mut turner = Turner::new(log, store, world.catalog.subscribe(), clock, Arc::default(), config);
+    assert!(turner.turn().await);
+    assert!(!turner.look_ahead());
+    world.clock.set(at("2027-05-05T12:00:00Z"));
+    assert!(turner.turn().await);
+    assert_eq!(world.events().len(), 31);
+    assert_eq!(turner.next_due(), Some(at("2027-05-06T12:00:00Z")));
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fastn_contract::activity::{EventStatus, ExecutionStatus};
 use fastn_contract::quota::QuotaOutcome;
+use fastn_domain::Timestamp;
 use fastn_domain::journal::{AdmittedEvent, Finished, JournalRecord, NewExecution, Started};
 
 use crate::world::{Id, World};
@@ -11,6 +12,8 @@ use crate::world::{Id, World};
 /// The journal as its readers believe it.
 pub(crate) struct Believed<'w> {
     pub(crate) admitted: BTreeMap<u64, &'w AdmittedEvent>,
+    /// When each offset was admitted.
+    pub(crate) admitted_at: BTreeMap<u64, Timestamp>,
     pub(crate) batches: HashMap<Id, &'w Started>,
     started: HashMap<Id, &'w NewExecution>,
     pub(crate) finished: HashMap<Id, &'w Finished>,
@@ -21,6 +24,7 @@ fn believed(world: &World) -> Believed<'_> {
     let mut claimed = 0;
     let mut journal = Believed {
         admitted: BTreeMap::new(),
+        admitted_at: BTreeMap::new(),
         batches: HashMap::new(),
         started: HashMap::new(),
         finished: HashMap::new(),
@@ -39,6 +43,7 @@ fn believed(world: &World) -> Believed<'_> {
                         assert!(before.is_none(), "execution {} was started twice", start.id);
                         journal.sequence.extend(start.sequence.clone().map(|sequence| (sequence, start.id)));
                     }
+                    journal.admitted_at.insert(event.offset, admitted.at);
                     let before = journal.admitted.insert(event.offset, event);
                     assert!(before.is_none(), "event at {} was admitted twice", event.offset);
                 }

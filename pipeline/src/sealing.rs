@@ -17,6 +17,7 @@
 //! A key that the catalog does not hold is destroyed only if the catalog is at least as new as the one that sealed; else
 //! this node is behind, and the read waits, then fails: it must not take for erased what it can't open yet.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -204,9 +205,16 @@ impl SealedLog {
 }
 
 /// The header that holds `plain`. The whole value is bound to `stripped`, which stands in its stead.
-fn seal(cipher: &LogCipher, scope: &Scope, key: &str, part: Part, stripped: &[u8], plain: &[u8]) -> (String, Bytes) {
+fn seal(
+    cipher: &LogCipher,
+    scope: &Scope,
+    key: &str,
+    part: Part,
+    stripped: &[u8],
+    plain: &[u8],
+) -> (Cow<'static, str>, Bytes) {
     let place = blob::place(scope, key, &part.bound_to(stripped));
-    (HEADER.to_owned(), blob::write(key, part, &cipher.seal(&place, plain)))
+    (Cow::Borrowed(HEADER), blob::write(key, part, &cipher.seal(&place, plain)))
 }
 
 fn failed(kind: LogErrorKind, operation: &'static str, context: String, message: String) -> LogError {

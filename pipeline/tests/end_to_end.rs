@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fastn_contract::activity::{ExecutionStatus, Origin};
+use fastn_contract::error::ErrorCode;
 use fastn_contract::resource::WorkflowVersion;
 use fastn_domain::catalog::{Catalog, ResourceKind, ResourceRow};
 use fastn_domain::event::EventRecord;
 use fastn_domain::ids::{EventId, WorkflowId};
-use fastn_domain::journal::{Finished, JournalRecord};
+use fastn_domain::journal::{AdmittedEvent, Finished, JournalRecord};
 use fastn_domain::partition::partition_of;
 use fastn_domain::scope::Scope;
 use fastn_domain::time::{Clock, Timestamp};
@@ -399,4 +400,128 @@ async fn events_wait_for_their_configuration() {
     world.catalog.send_replace(Arc::new(newer));
     let answer = tokio::time::timeout(DEADLINE, &mut ticket.answer).await.expect("an answer in time").unwrap();
     assert!(matches!(answer, Answer::Finished { status: ExecutionStatus::Completed, .. }), "{answer:?}");
+}
+
+/// Property: the caller of an Instant run that starts nothing is told why: what stands in its way ends by itself, or the
+/// workflow is not published, or the customer is suspended.
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_are_told_why_nothing_starts() {
+    let once = r#","tier":"long","flow":{"singleton":{"mode":"skip"}}"#;
+    let waits = r#"export default (ctx) => ctx.waitForEvent({ type: "go" }, { timeout: "30m" })"#;
+    let world = start(Arc::new(MemoryLog::new(1)), &[("once", once, waits)]).await;
+    world.send("once", "e1", "{}", None).await;
+    let refused = async |workflow: &str, id: &str| match world.run(workflow, id, "{}").await {
+        Answer::Rejected { code, reason } => (code, reason),
+        other => panic!("{other:?}"),
+    };
+    let (code, reason) = refused("once", "e2").await;
+    assert_eq!(code, ErrorCode::Conflict);
+    assert!(reason.contains("has not ended"), "{reason}");
+    assert_eq!(refused("never", "e3").await.0, ErrorCode::WorkflowNotPublished);
+    let suspended = r#"{"id":"cus","status":"suspended"}"#.to_owned();
+    let (newer, errors) = world.catalog.borrow().with(&[row(ResourceKind::Customer, "cus", 9, suspended)]);
+    assert!(errors.is_empty(), "{errors:?}");
+    world.accepts.store(newer.revision, Ordering::Relaxed);
+    world.catalog.send_replace(Arc::new(newer));
+    assert_eq!(refused("once", "e4").await.0, ErrorCode::Forbidden);
+    world.pipeline.stop().await;
+
+    // A node of the release before tells no code.
+    let before: Answer = serde_json::from_str(r#"{"rejected":{"reason":"r"}}"#).unwrap();
+    assert_eq!(before, Answer::Rejected { code: ErrorCode::WorkflowNotPublished, reason: "r".to_owned() });
+}
+
+/// Property: fires that overlap skips take no place in the rate of their trigger, while they are in memory and after a
+/// restart: of a rate of two, the second run starts at once however many fires were skipped, and the third waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn skipped_fires_are_not_in_the_rate() {
+    for restarts in [false, true] {
+        let waits = r#"export default (ctx) => ctx.waitForEvent({ type: "go" }, { timeout: "30m" })"#;
+        let workflows = [("w", r#","tier":"long""#, waits)];
+        let log = Arc::new(MemoryLog::new(1));
+        let mut world = start(log.clone(), &workflows).await;
+        let trigger = r#"{"id":"t","source":{"type":"schedule","timezone":"UTC","when":{"mode":"daily","at":"09:00"},
+            "overlap":"skip"},"flow":{"rate":{"limit":2,"periodMs":86400000}},"routes":[{"workflow":"w"}]}"#;
+        let add = |world: &World| {
+            let (catalog, errors) =
+                world.catalog.borrow().with(&[row(ResourceKind::Trigger, "t", 4, trigger.to_owned())]);
+            assert!(errors.is_empty(), "{errors:?}");
+            world.accepts.store(catalog.revision, Ordering::Relaxed);
+            world.catalog.send_replace(Arc::new(catalog));
+        };
+        add(&world);
+        let event = |id: &str, kind: &str, trigger: Option<&str>| EventRecord {
+            id: EventId::new(id).unwrap(),
+            source: "test".to_owned(),
+            kind: kind.to_owned(),
+            subject: None,
+            time: System.now(),
+            scope: Scope::parse("acc", "cus").unwrap(),
+            origin: Origin::Api,
+            trigger: trigger.map(|id| id.parse().unwrap()),
+            workflow: None,
+            environment: None,
+            headers: Vec::new(),
+            data: Arc::from("{}"),
+            reply_to: None,
+            traceparent: None,
+            priority: None,
+        };
+        for id in ["f1", "f2", "f3"] {
+            world.append(event(id, "fastn.schedule", Some("t"))).await;
+        }
+        let mut sent = 0;
+        for ended in [1, 2] {
+            let began = Instant::now();
+            // Until one finds it waiting.
+            while world.finished().len() < ended {
+                assert!(began.elapsed() < DEADLINE, "run {ended} has not ended: it waits for its rate");
+                sent += 1;
+                world.append(event(&format!("go{sent}"), "go", None)).await;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            if restarts && ended == 1 {
+                world.pipeline.stop().await;
+                world = start(log.clone(), &workflows).await;
+                add(&world);
+            }
+            world.append(event(&format!("f{}", 3 + ended), "fastn.schedule", Some("t"))).await;
+        }
+        let fires = admitted(&world, 5).await;
+        let told: Vec<_> = fires
+            .iter()
+            .map(|fire| {
+                let held = fire
+                    .executions
+                    .first()
+                    .map(|start| start.flow.as_ref().is_some_and(|flow| flow.not_before.is_some()));
+                (held, fire.counted.len())
+            })
+            .collect();
+        assert_eq!(told[..4], [(Some(false), 1), (None, 0), (None, 0), (Some(false), 1)]);
+        let day = |fire: usize| fires[fire].counted[0].from;
+        assert!(day(0) < day(3) || day(3) < day(4), "the day was full, unless another began meanwhile");
+        world.pipeline.stop().await;
+    }
+}
+
+/// What was admitted of the trigger `t`, once it is `count`.
+async fn admitted(world: &World, count: usize) -> Vec<AdmittedEvent> {
+    let began = Instant::now();
+    loop {
+        let events = world.log.records(Topic::Events, 0);
+        let mut found = Vec::new();
+        for record in world.log.records(Topic::Executions, 0) {
+            let JournalRecord::Admitted(record) = codec::decode_journal(&record.value).unwrap() else { continue };
+            found.extend(record.events.into_iter().filter(|admitted| {
+                let event = events.iter().find(|event| event.offset == admitted.offset).unwrap();
+                codec::decode_event(&event.value).unwrap().trigger.is_some()
+            }));
+        }
+        if found.len() >= count {
+            return found;
+        }
+        assert!(began.elapsed() < DEADLINE, "only {} of {count} are admitted", found.len());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

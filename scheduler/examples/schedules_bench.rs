@@ -4,16 +4,18 @@
 //!
 //! Two loads, each for some minutes of real time: all schedules at the start of the same minute, and the same spread over
 //! the minute by jitter. An event counts when the log has made it durable; lateness is from its due instant to then. CPU
-//! time is the whole process's, in all and in its busiest second. Fails above one second or half a core on average.
+//! time is the whole process's, in all and in its busiest second, wherever that begins. Fails above one second, or above half a
+//! core in the busiest second.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that fails by a panic")]
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use fastn_domain::catalog::{Catalog, CompiledTrigger, ResourceKind, ResourceRow};
 use fastn_domain::{Clock, Residency, Timestamp};
-use fastn_log::{EmbeddedLog, EmbeddedOptions, Log, Topic, codec};
+use fastn_log::{EmbeddedLog, EmbeddedOptions, Log, Offset, Topic, codec};
 use fastn_scheduler::{Scheduler, SchedulerConfig};
 use fastn_store::{SqliteOptions, SqliteStore, Store};
 use tokio::sync::watch;
@@ -94,19 +96,19 @@ async fn measure(name: &str, schedules: usize, minutes: u32, jitter_s: u32) -> b
         Scheduler::start(log.clone(), store.clone(), watched, Arc::new(System), residency, SchedulerConfig::default())
             .await
             .unwrap();
+    let durable: Vec<_> = (0..log.partitions())
+        .map(|partition| {
+            let seen = Arc::new(Mutex::new(Vec::new()));
+            tokio::spawn(watch_tail(log.tail(Topic::Events, partition), seen.clone()));
+            seen
+        })
+        .collect();
     tokio::time::sleep(Duration::from_secs(3)).await;
-    let (began, before, mut last, mut busiest) = (Instant::now(), cpu(), cpu(), Duration::ZERO);
-    let mut seconds = tokio::time::interval(Duration::from_secs(1));
-    seconds.tick().await;
-    for _ in 0..60 * minutes {
-        seconds.tick().await;
-        let now = cpu();
-        busiest = busiest.max(now - last);
-        last = now;
-    }
+    let (began, before) = (Instant::now(), cpu());
+    let busiest = busiest_second(Duration::from_secs(60 * u64::from(minutes))).await;
     let cores = (cpu() - before).as_secs_f64() / began.elapsed().as_secs_f64();
     scheduler.stop().await;
-    let mut late = lateness(&log, &catalog).await;
+    let mut late = lateness(&log, &catalog, &durable).await;
     late.sort();
     let at = |part: f64| late[((late.len() - 1) as f64 * part) as usize];
     let expected = schedules * minutes as usize;
@@ -123,10 +125,38 @@ async fn measure(name: &str, schedules: usize, minutes: u32, jitter_s: u32) -> b
     log.close().await.unwrap();
     store.close().await;
     // The first or last minute may be cut.
-    late.len() + schedules >= expected && at(1.0) <= LATE_MAX && cores <= CORES_MAX
+    late.len() + schedules >= expected && at(1.0) <= LATE_MAX && busiest.as_secs_f64() <= CORES_MAX
 }
 
-async fn lateness(log: &Arc<dyn Log>, catalog: &Catalog) -> Vec<Duration> {
+/// The most CPU time of this process within a second, while `during` passes. A window is as long as it was really measured,
+/// so on a machine that wakes this late it may be a little longer than a second, never shorter.
+async fn busiest_second(during: Duration) -> Duration {
+    let began = Instant::now();
+    let mut looks = tokio::time::interval(Duration::from_millis(50));
+    let (mut window, mut busiest) = (VecDeque::new(), Duration::ZERO);
+    while began.elapsed() < during {
+        looks.tick().await;
+        let (at, used) = (Instant::now(), cpu());
+        window.push_back((at, used));
+        while window.get(1).is_some_and(|(second, _)| at - *second >= Duration::from_secs(1)) {
+            window.pop_front();
+        }
+        busiest = busiest.max(used - window.front().unwrap().1);
+    }
+    busiest
+}
+
+/// When the log said that a partition is durable up to which offset.
+type Durable = Arc<Mutex<Vec<(Offset, Timestamp)>>>;
+
+async fn watch_tail(mut tail: watch::Receiver<Offset>, seen: Durable) {
+    while tail.changed().await.is_ok() {
+        let end = *tail.borrow_and_update();
+        seen.lock().unwrap().push((end, System.now()));
+    }
+}
+
+async fn lateness(log: &Arc<dyn Log>, catalog: &Catalog, durable: &[Durable]) -> Vec<Duration> {
     let triggers = &catalog.account(&"acc".parse().unwrap()).unwrap().triggers;
     let mut late = Vec::new();
     for partition in 0..log.partitions() {
@@ -138,7 +168,9 @@ async fn lateness(log: &Arc<dyn Log>, catalog: &Catalog) -> Vec<Duration> {
             for record in &records {
                 let event = codec::decode_event(&record.value).unwrap();
                 let trigger: &Arc<CompiledTrigger> = &triggers[event.trigger.as_ref().unwrap()];
-                late.push(record.timestamp.since(trigger.ticks.as_ref().unwrap().due(event.time)));
+                let seen = durable[partition as usize].lock().unwrap();
+                let at = seen[seen.partition_point(|(end, _)| *end <= record.offset)].1;
+                late.push(at.since(trigger.ticks.as_ref().unwrap().due(event.time)));
             }
         }
     }
@@ -153,6 +185,6 @@ async fn main() {
     let spread = measure("spread over the minute", schedules, minutes, 55).await;
     assert!(
         together && spread,
-        "a schedule was late by more than {LATE_MAX:?}, or more than {CORES_MAX} cores were used"
+        "a schedule was late by more than {LATE_MAX:?}, or the busiest second took more than {CORES_MAX} s of CPU time"
     );
 }

@@ -5,7 +5,9 @@
 //! fires were made, from which a restart makes up for what was missed (docs/adr/0006).
 //!
 //! ```text
-//!   catalog ─▶ timetable (heap by due time) ─▶ firing ─▶ events[p]
+//!                    ┌ making: events, before they are due
+//!                    ▼
+//!   catalog ─▶ timetable (line by due time) ─▶ firing ─▶ events[p]
 //!                    ▲ missed since the mark            │ all durable
 //!   store.mark ──────┘◀───────── every few seconds ─────┘
 //!   activity  ─▶ failures ─▶ store: schedules switched off and on
@@ -16,6 +18,7 @@
 mod clockwork;
 mod failures;
 mod firing;
+mod making;
 mod observe;
 mod poll;
 mod scheduler;

@@ -13,8 +13,9 @@ use tokio::task::JoinHandle;
 
 use crate::clockwork::Clockwork;
 use crate::firing::Firing;
+use crate::making::Maker;
 use crate::observe;
-use crate::timetable::Timetable;
+use crate::timetable::{Due, Timetable};
 
 /// The name of the mark in the store: every fire due by then was made.
 pub const MARK: &str = "scheduler";
@@ -30,8 +31,16 @@ pub struct SchedulerConfig {
     pub follow_every: Duration,
     /// Triggers whose fires are taken at once.
     pub fires_of_one_take_max: usize,
-    /// Events whose appends are not answered, beyond which no more are made.
-    pub records_under_way_max: usize,
+    /// Bytes of events whose appends are not answered, beyond which no more are made.
+    pub bytes_under_way_max: usize,
+    /// How long before they are due events may be made. So the work for what is due at one instant is spread over so long.
+    pub ahead: Duration,
+    /// Bytes of the events that are kept until they are due; they take about twice as much memory.
+    pub ahead_bytes_max: usize,
+    /// Events that are made ahead at once, but all of a trigger: it does not fire meanwhile.
+    pub ahead_events_of_one_turn_max: usize,
+    /// Pause after them.
+    pub ahead_pause: Duration,
     /// Longest wait between two attempts at an append.
     pub retry_wait_max: Duration,
 }
@@ -42,7 +51,11 @@ impl Default for SchedulerConfig {
             look_every: Duration::from_secs(1),
             follow_every: Duration::from_millis(200),
             fires_of_one_take_max: 2_000,
-            records_under_way_max: 20_000,
+            bytes_under_way_max: 16 << 20,
+            ahead: Duration::from_secs(20),
+            ahead_bytes_max: 64 << 20,
+            ahead_events_of_one_turn_max: 200,
+            ahead_pause: Duration::from_millis(20),
             retry_wait_max: Duration::from_secs(5),
         }
     }
@@ -55,6 +68,7 @@ pub struct Turner {
     clock: Arc<dyn Clock>,
     config: SchedulerConfig,
     timetable: Timetable,
+    maker: Maker,
     firing: Firing,
     followed: Option<u64>,
     caught_up: bool,
@@ -77,7 +91,8 @@ impl Turner {
             timetable: Timetable::new(clock.now()),
             clock,
             config,
-            firing: Firing::new(log, residency),
+            maker: Maker::new(residency, log.partitions()),
+            firing: Firing::new(log),
             followed: None,
             caught_up: false,
             through: Arc::new(AtomicI64::new(NOTHING_YET)),
@@ -90,7 +105,7 @@ impl Turner {
         if !self.firing.retry().await {
             return false;
         }
-        // Before the configuration is followed: what is due was planned by the one before.
+        // Before the configuration is followed: what was due before a change was planned by the one before it.
         if !self.fire_due().await {
             return false;
         }
@@ -111,17 +126,18 @@ impl Turner {
         let mut taken = Vec::new();
         let now = self.clock.now();
         loop {
-            let due = self.timetable.take_due(now, self.config.fires_of_one_take_max);
+            let mut due = self.timetable.take_due(now, self.config.fires_of_one_take_max);
             if due.is_empty() {
                 break;
             }
-            let made = self.firing.fire(&catalog, &due);
-            observe::fired(made, due.iter().map(|due| now.since(due.fire.due)));
-            taken.push(due);
-            if self.firing.records_under_way() > self.config.records_under_way_max {
-                self.firing.settle(self.config.records_under_way_max / 2).await;
+            if self.followed != Some(catalog.revision) {
+                due.retain(|due| stands(&catalog, due));
             }
+            let sent = self.send(&catalog, &mut due).await;
+            observe::fired(sent, due.iter().map(|due| now.since(due.fire.due)));
+            taken.push(due);
         }
+        self.firing.flush();
         // While they are written.
         taken.iter().for_each(|due| self.timetable.renew(due));
         self.firing.settle(0).await;
@@ -130,6 +146,51 @@ impl Turner {
             self.through.fetch_max(now.0, Ordering::AcqRel);
         }
         all
+    }
+
+    /// Sends the events of `due`: those that were made ahead and hold, and the others made now.
+    async fn send(&mut self, catalog: &Catalog, due: &mut [Due]) -> usize {
+        let mut sent = 0;
+        for due in due {
+            let made = due.take_made().filter(|made| self.maker.holds(made, catalog, &due.account, &due.trigger));
+            let (ready, rest) = match made {
+                Some(made) => (made.events, None),
+                None => (Vec::new(), Some(self.maker.events(catalog, &due.account, &due.trigger, due.fire))),
+            };
+            for event in ready.into_iter().chain(rest.into_iter().flatten()) {
+                self.firing.send(event);
+                sent += 1;
+                if self.firing.bytes_under_way() > self.config.bytes_under_way_max {
+                    self.firing.settle(self.config.bytes_under_way_max / 2).await;
+                }
+            }
+        }
+        sent
+    }
+
+    /// Makes some events that are due soon, so that at their time they need only be sent. True if there may be more.
+    pub fn look_ahead(&mut self) -> bool {
+        let catalog = self.catalog.borrow().clone();
+        // Of a configuration that is not followed yet, the line may say what no longer is.
+        if self.followed != Some(catalog.revision) {
+            return false;
+        }
+        let until = self.clock.now().plus(self.config.ahead);
+        let mut events = 0;
+        while events < self.config.ahead_events_of_one_turn_max {
+            let left = self.config.ahead_bytes_max.saturating_sub(self.timetable.made_bytes());
+            if left == 0 {
+                return false;
+            }
+            let Some(due) = self.timetable.ahead(until) else { return false };
+            let made = self.maker.make(&catalog, &due.account, &due.trigger, due.fire, left);
+            let count = made.as_ref().map(|made| made.events.len());
+            self.timetable.keep(&due, made);
+            // One that does not fit is made at its time. It was work enough for now.
+            let Some(count) = count else { return false };
+            events += count.max(1);
+        }
+        true
     }
 
     /// Makes up for what was missed before this node planned, as soon as the store says how far the others came.
@@ -142,11 +203,11 @@ impl Turner {
         }
         // Lost, or never written: nothing is known to be missed.
         if let Some(mark) = self.store.mark(MARK).await? {
-            let missed = self.timetable.missed(mark);
+            let mut missed = self.timetable.missed(mark);
             let catalog = self.catalog.borrow().clone();
-            for some in missed.chunks(self.config.fires_of_one_take_max) {
-                self.firing.fire(&catalog, some);
-                self.firing.settle(self.config.records_under_way_max / 2).await;
+            for some in missed.chunks_mut(self.config.fires_of_one_take_max) {
+                self.send(&catalog, some).await;
+                self.firing.settle(self.config.bytes_under_way_max / 2).await;
             }
             observe::caught_up(mark, missed.len());
         }
@@ -173,6 +234,12 @@ impl Turner {
         let next = self.timetable.next_due().map_or(self.config.look_every, |due| due.since(now));
         next.min(self.config.look_every)
     }
+}
+
+/// Whether no change of its trigger came before a fire was due. What was changed since is planned anew from its change on.
+fn stands(newest: &Catalog, due: &Due) -> bool {
+    let trigger = newest.account(&due.account).and_then(|account| account.triggers.get(&due.trigger.id));
+    trigger.is_some_and(|trigger| Arc::ptr_eq(trigger, &due.trigger) || trigger.changed > due.fire.due)
 }
 
 fn known(through: &AtomicI64) -> Option<Timestamp> {
@@ -246,7 +313,10 @@ async fn run(mut turner: Turner) {
             continue;
         }
         wait = Duration::from_millis(50);
-        let pause = turner.wait();
+        let pause = match turner.look_ahead() {
+            true => turner.wait().min(turner.config.ahead_pause),
+            false => turner.wait(),
+        };
         let mut changes = turner.catalog.clone();
         let follow_every = turner.config.follow_every;
         // A change wakes it, but not at once: others may come with it.

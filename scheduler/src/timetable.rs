@@ -1,10 +1,10 @@
 //! What fires next, over all triggers that fire by the clock. No I/O and no clock of its own.
 //!
-//! A heap holds the next fire of each trigger by the instant at which it is due. Entries of triggers that have changed or
-//! gone stay in the heap until they come up; their turn's number shows that they are void.
+//! The line holds the next fire of each trigger by the instant at which it is due. What can be known of a fire before it is
+//! due, its events and the fire after it, is kept with its trigger ([`Timetable::ahead`]): it goes with the trigger when that
+//! is changed.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use fastn_contract::resource::{Switch, TriggerSource};
@@ -12,8 +12,10 @@ use fastn_domain::catalog::{AccountCatalog, Catalog, CompiledTrigger};
 use fastn_domain::schedule::{Fire, LATE_MAX};
 use fastn_domain::{AccountId, Timestamp, TriggerId};
 
-/// A fire whose time has come.
-#[derive(Clone, Debug)]
+use crate::making::Made;
+
+/// A fire whose time has come, or soon will.
+#[derive(Debug)]
 pub struct Due {
     /// Whose.
     pub account: AccountId,
@@ -21,6 +23,28 @@ pub struct Due {
     pub trigger: Arc<CompiledTrigger>,
     /// Which.
     pub fire: Fire,
+    /// Of its entry; none for what is not a trigger's next fire, but made up for.
+    place: Option<Place>,
+    known: Option<Known>,
+}
+
+impl Due {
+    fn extra(account: &AccountId, trigger: &Arc<CompiledTrigger>, fire: Fire) -> Self {
+        Self { account: account.clone(), trigger: Arc::clone(trigger), fire, place: None, known: None }
+    }
+
+    /// Its events, if they were made ahead.
+    pub(crate) fn take_made(&mut self) -> Option<Made> {
+        self.known.as_mut()?.made.take()
+    }
+}
+
+/// What is known of a fire before it is due.
+#[derive(Debug)]
+struct Known {
+    made: Option<Made>,
+    /// The fire after it.
+    next: Option<Fire>,
 }
 
 /// See the head of this file.
@@ -29,33 +53,36 @@ pub struct Timetable {
     /// Fires due at this instant or before are those of another time: see [`Timetable::missed`].
     since: Timestamp,
     accounts: HashMap<AccountId, Account>,
-    heap: BinaryHeap<Reverse<Planned>>,
-    turns: u64,
+    entries: Vec<Option<Entry>>,
+    /// Places of `entries` without one.
+    free: Vec<Place>,
+    /// The next fire of each entry, in order.
+    line: BTreeSet<(Timestamp, Place)>,
+    /// How far along the line it was looked ahead. What is planned before it later is known when it is due.
+    seen: (Timestamp, Place),
+    /// Of the records that are made.
+    made_bytes: usize,
     /// Fires that are not from the calendar: at a trigger's creation.
     extra: Vec<Due>,
 }
 
+/// An index of `entries`.
+type Place = usize;
+
 #[derive(Debug)]
 struct Account {
     catalog: Arc<AccountCatalog>,
-    entries: HashMap<TriggerId, Entry>,
+    places: HashMap<TriggerId, Place>,
 }
 
 #[derive(Debug)]
 struct Entry {
+    account: AccountId,
     trigger: Arc<CompiledTrigger>,
     /// Its next fire; none if it never fires again.
     next: Option<Fire>,
-    turn: u64,
-}
-
-/// An entry of the heap, ordered by when it is due.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Planned {
-    due: Timestamp,
-    turn: u64,
-    account: AccountId,
-    trigger: TriggerId,
+    /// Of that fire, if it was looked ahead.
+    known: Option<Known>,
 }
 
 /// Whether the clock fires this trigger now.
@@ -74,7 +101,16 @@ fn first_fire(trigger: &CompiledTrigger) -> Option<Fire> {
 impl Timetable {
     /// An empty one that plans what is due after `since`.
     pub fn new(since: Timestamp) -> Self {
-        Self { since, accounts: HashMap::new(), heap: BinaryHeap::new(), turns: 0, extra: Vec::new() }
+        Self {
+            since,
+            accounts: HashMap::new(),
+            entries: Vec::new(),
+            free: Vec::new(),
+            line: BTreeSet::new(),
+            seen: (since, 0),
+            made_bytes: 0,
+            extra: Vec::new(),
+        }
     }
 
     /// The instant from which it plans.
@@ -84,7 +120,7 @@ impl Timetable {
 
     /// Triggers that it fires.
     pub fn len(&self) -> usize {
-        self.accounts.values().map(|account| account.entries.len()).sum()
+        self.entries.len() - self.free.len()
     }
 
     /// Whether it fires none.
@@ -99,103 +135,147 @@ impl Timetable {
             if self.accounts.get(id).is_some_and(|known| Arc::ptr_eq(&known.catalog, newest)) {
                 continue;
             }
-            let before = self.accounts.remove(id).map(|account| account.entries).unwrap_or_default();
-            let entries = self.entries_of(id, newest, before);
-            self.accounts.insert(id.clone(), Account { catalog: Arc::clone(newest), entries });
+            let before = self.accounts.remove(id).map(|account| account.places).unwrap_or_default();
+            let places = self.places_of(id, newest, before);
+            self.accounts.insert(id.clone(), Account { catalog: Arc::clone(newest), places });
         }
         if self.accounts.len() > catalog.accounts().count() {
-            self.accounts.retain(|id, _| catalog.account(id).is_some());
+            let gone: Vec<Account> =
+                self.accounts.extract_if(|id, _| catalog.account(id).is_none()).map(|(_, account)| account).collect();
+            gone.into_iter().flat_map(|account| account.places.into_values()).for_each(|place| self.forget(place));
         }
     }
 
-    fn entries_of(
+    fn places_of(
         &mut self,
         account: &AccountId,
         newest: &AccountCatalog,
-        mut before: HashMap<TriggerId, Entry>,
-    ) -> HashMap<TriggerId, Entry> {
-        let mut entries = HashMap::new();
+        mut before: HashMap<TriggerId, Place>,
+    ) -> HashMap<TriggerId, Place> {
+        let mut places = HashMap::new();
         for (id, trigger) in newest.triggers.iter().filter(|(_, trigger)| fires(trigger)) {
             let known = before.remove(id);
-            let entry = match known {
-                Some(entry) if Arc::ptr_eq(&entry.trigger, trigger) => entry,
-                known => {
-                    if known.is_none_or(|known| known.trigger.created != trigger.created)
+            let entry = known.and_then(|place| self.entries[place].as_ref());
+            let place = match (known, entry) {
+                (Some(place), Some(entry)) if Arc::ptr_eq(&entry.trigger, trigger) => place,
+                (known, entry) => {
+                    if entry.is_none_or(|entry| entry.trigger.created != trigger.created)
                         && trigger.created > self.since
                         && let Some(fire) = first_fire(trigger)
                     {
-                        self.extra.push(Due { account: account.clone(), trigger: Arc::clone(trigger), fire });
+                        self.extra.push(Due::extra(account, trigger, fire));
                     }
+                    known.into_iter().for_each(|place| self.forget(place));
                     // One that was changed at an instant may be due at that instant.
                     let after = self.since.max(Timestamp(trigger.changed.0 - 1));
                     let next = trigger.ticks.as_ref().and_then(|ticks| ticks.next_due(after));
-                    self.plan(account, Arc::clone(trigger), next)
+                    self.enter(account, trigger, next)
                 }
             };
-            entries.insert(id.clone(), entry);
+            places.insert(id.clone(), place);
         }
-        entries
+        before.into_values().for_each(|place| self.forget(place));
+        places
     }
 
-    fn plan(&mut self, account: &AccountId, trigger: Arc<CompiledTrigger>, next: Option<Fire>) -> Entry {
-        self.turns += 1;
-        let turn = self.turns;
-        if let Some(fire) = next {
-            let (account, trigger) = (account.clone(), trigger.id.clone());
-            self.heap.push(Reverse(Planned { due: fire.due, turn, account, trigger }));
+    fn enter(&mut self, account: &AccountId, trigger: &Arc<CompiledTrigger>, next: Option<Fire>) -> Place {
+        let entry = Entry { account: account.clone(), trigger: Arc::clone(trigger), next: None, known: None };
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None => {
+                self.entries.push(None);
+                self.entries.len() - 1
+            }
+        };
+        self.entries[place] = Some(entry);
+        self.plan(place, next);
+        place
+    }
+
+    fn forget(&mut self, place: Place) {
+        let Some(entry) = self.entries[place].take() else { return };
+        self.made_bytes -= made_bytes(entry.known.as_ref());
+        if let Some(fire) = entry.next {
+            self.line.remove(&(fire.due, place));
         }
-        Entry { trigger, next, turn }
+        self.free.push(place);
+    }
+
+    /// Puts an entry whose last fire was taken in line with its next.
+    fn plan(&mut self, place: Place, next: Option<Fire>) {
+        let Some(entry) = &mut self.entries[place] else { return };
+        entry.next = next;
+        if let Some(fire) = next {
+            self.line.insert((fire.due, place));
+        }
+    }
+
+    /// The fire that is due after the one that it gave before, until `until`. What is known of it may be
+    /// [kept](Timetable::keep).
+    pub(crate) fn ahead(&mut self, until: Timestamp) -> Option<Due> {
+        loop {
+            let &(due, place) = self.line.range(self.seen..).next().filter(|(due, _)| *due <= until)?;
+            self.seen = (due, place + 1);
+            let Some(entry) = &self.entries[place] else { continue };
+            let Some(fire) = entry.next else { continue };
+            return Some(Due { place: Some(place), ..Due::extra(&entry.account, &entry.trigger, fire) });
+        }
+    }
+
+    /// Keeps what was made of a fire from [`Timetable::ahead`], if it was made, and the fire after it, until it is due. The
+    /// configuration must not have been followed in between.
+    pub(crate) fn keep(&mut self, due: &Due, made: Option<Made>) {
+        let Some(entry) = due.place.and_then(|place| self.entries[place].as_mut()) else { return };
+        let next = due.trigger.ticks.as_ref().and_then(|ticks| ticks.next(due.fire.at));
+        let known = Known { made, next };
+        self.made_bytes += made_bytes(Some(&known));
+        entry.known = Some(known);
+    }
+
+    /// Bytes of the records that are kept.
+    pub(crate) fn made_bytes(&self) -> usize {
+        self.made_bytes
     }
 
     /// Takes at most `max` triggers' fires that are due at `now`. Each must be given back to [`Timetable::renew`], which
     /// plans what follows: that takes longer than this, and can wait until the fires are on their way.
     pub fn take_due(&mut self, now: Timestamp, max: usize) -> Vec<Due> {
-        let mut due = std::mem::take(&mut self.extra);
+        let mut taken = std::mem::take(&mut self.extra);
         for _ in 0..max {
-            if self.heap.peek().is_none_or(|Reverse(planned)| planned.due > now) {
-                break;
-            }
-            let Some(Reverse(planned)) = self.heap.pop() else { break };
-            let Some(account) = self.accounts.get_mut(&planned.account) else { continue };
-            let Some(entry) = account.entries.get_mut(&planned.trigger) else { continue };
-            let Some(fire) = entry.next.filter(|_| entry.turn == planned.turn) else { continue };
-            let account = planned.account;
-            if now.since(fire.due) <= LATE_MAX {
-                due.push(Due { account, trigger: Arc::clone(&entry.trigger), fire });
+            let Some(&(due, place)) = self.line.first().filter(|(due, _)| *due <= now) else { break };
+            self.line.pop_first();
+            let Some(entry) = &mut self.entries[place] else { continue };
+            let Some(fire) = entry.next else { continue };
+            let known = entry.known.take();
+            self.made_bytes -= made_bytes(known.as_ref());
+            if now.since(due) <= LATE_MAX {
+                let (account, trigger) = (entry.account.clone(), Arc::clone(&entry.trigger));
+                taken.push(Due { account, trigger, fire, place: Some(place), known });
                 continue;
             }
             // The clock has jumped, or the log was away: the policy says what is made up for.
-            let Some(ticks) = entry.trigger.ticks.clone() else { continue };
-            let owed = ticks.owed(Timestamp(fire.due.0 - 1), now);
-            due.extend(owed.into_iter().map(|fire| Due {
-                account: account.clone(),
-                trigger: Arc::clone(&entry.trigger),
-                fire,
-            }));
-            let (trigger, next) = (Arc::clone(&entry.trigger), ticks.next_due(now));
-            let entry = self.plan(&account, trigger, next);
-            if let Some(known) = self.accounts.get_mut(&account) {
-                known.entries.insert(planned.trigger, entry);
-            }
+            let Some(ticks) = &entry.trigger.ticks else { continue };
+            let owed = ticks.owed(Timestamp(due.0 - 1), now).into_iter();
+            taken.extend(owed.map(|fire| Due::extra(&entry.account, &entry.trigger, fire)));
+            let next = ticks.next_due(now);
+            self.plan(place, next);
         }
-        due
+        taken
     }
 
     /// Plans what follows the fires that were taken.
     pub fn renew(&mut self, taken: &[Due]) {
         for due in taken {
-            let Some(entry) = self.accounts.get(&due.account).and_then(|account| account.entries.get(&due.trigger.id))
-            else {
-                continue;
-            };
+            let Some(place) = due.place else { continue };
+            let Some(entry) = &self.entries[place] else { continue };
             if entry.next != Some(due.fire) || !Arc::ptr_eq(&entry.trigger, &due.trigger) {
                 continue;
             }
-            let next = due.trigger.ticks.as_ref().and_then(|ticks| ticks.next(due.fire.at));
-            let entry = self.plan(&due.account, Arc::clone(&due.trigger), next);
-            if let Some(account) = self.accounts.get_mut(&due.account) {
-                account.entries.insert(due.trigger.id.clone(), entry);
-            }
+            let next = match &due.known {
+                Some(known) => known.next,
+                None => due.trigger.ticks.as_ref().and_then(|ticks| ticks.next(due.fire.at)),
+            };
+            self.plan(place, next);
         }
     }
 
@@ -204,27 +284,28 @@ impl Timetable {
         if let Some(due) = self.extra.first() {
             return Some(due.fire.due);
         }
-        self.heap.peek().map(|Reverse(planned)| planned.due)
+        self.line.first().map(|(due, _)| *due)
     }
 
     /// What is owed of the time between `mark`, up to which all fires were made, and the instant from which this plans.
     pub fn missed(&self, mark: Timestamp) -> Vec<Due> {
         let mut missed = Vec::new();
-        for (id, account) in &self.accounts {
-            for entry in account.entries.values() {
-                let trigger = &entry.trigger;
-                let first = first_fire(trigger).filter(|fire| fire.due > mark && fire.due <= self.since);
-                // A change starts a schedule anew: what was due before it was of another schedule.
-                let after = mark.max(Timestamp(trigger.changed.0 - 1));
-                let owed = match &trigger.ticks {
-                    Some(ticks) if after < self.since => ticks.owed(after, self.since),
-                    _ => Vec::new(),
-                };
-                let due = |fire| Due { account: id.clone(), trigger: Arc::clone(trigger), fire };
-                missed.extend(first.into_iter().chain(owed).map(due));
-            }
+        for entry in self.entries.iter().flatten() {
+            let trigger = &entry.trigger;
+            let first = first_fire(trigger).filter(|fire| fire.due > mark && fire.due <= self.since);
+            // A change starts a schedule anew: what was due before it was of another schedule.
+            let after = mark.max(Timestamp(trigger.changed.0 - 1));
+            let owed = match &trigger.ticks {
+                Some(ticks) if after < self.since => ticks.owed(after, self.since),
+                _ => Vec::new(),
+            };
+            missed.extend(first.into_iter().chain(owed).map(|fire| Due::extra(&entry.account, trigger, fire)));
         }
         missed.sort_by_key(|due| due.fire.at);
         missed
     }
+}
+
+fn made_bytes(known: Option<&Known>) -> usize {
+    known.and_then(|known| known.made.as_ref()).map_or(0, |made| made.bytes)
 }

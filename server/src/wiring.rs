@@ -362,7 +362,7 @@ fn await_run(answers: Arc<Answers>) -> AwaitRun {
                 Answer::Escalated { .. } => {
                     Some(Ok(RunOutcome { status: ExecutionStatus::Running, output: None, error: None }))
                 }
-                Answer::Rejected { reason } => Some(Err(reason)),
+                Answer::Rejected { code, reason } => Some(Err((code, reason))),
                 // Activity knows how it ended.
                 Answer::Seen => None,
             }

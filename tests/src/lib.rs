@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: the real binary as a process, and a sink that remembers what it was sent.
 
+pub mod clock;
 pub mod faults;
 pub mod files;
 pub mod process;

@@ -413,6 +413,7 @@ async fn flow_controls(plan: &Plan) -> anyhow::Result<()> {
     put_customer(&client, "cus", json!({})).await?;
     let customer = client.customer("cus");
     singletons(&client, &customer, &sink).await?;
+    callers(&client, &customer).await?;
     concurrency_and_rate(&client, &customer, &sink).await?;
     debounce_and_batch(&client, &customer, &sink).await?;
     priorities(&client, &sink).await
@@ -447,6 +448,19 @@ async fn singletons(client: &Fastn, customer: &Fastn, sink: &Sink) -> anyhow::Re
     let (first, second, third) = (one_by_one.next().unwrap(), one_by_one.next().unwrap(), one_by_one.next().unwrap());
     assert!(first.0.ends_with("queue-0") && second.0.ends_with("queue-1") && third.0.ends_with("queue-3"), "{calls:?}");
     assert!(second.1 - first.1 >= SINK_DELAY && third.1 - second.1 >= SINK_DELAY, "they ran beside each other");
+    Ok(())
+}
+
+/// The caller of an Instant run that a singleton skips hears what is in its way.
+async fn callers(client: &Fastn, customer: &Fastn) -> anyhow::Result<()> {
+    let waits = r#"export default (ctx) => ctx.waitForEvent({ type: "never" }, { timeout: "30m" })"#;
+    let once = json!({"tier": "instant", "flow": {"singleton": {"mode": "skip"}}});
+    put_workflow(client, "once", once, waits).await?;
+    let first = customer.run("once", json!({})).await?;
+    let refused = customer.run("once", json!({})).await.unwrap_err();
+    assert_eq!((refused.code, refused.status), (Some(ErrorCode::Conflict), Some(409)), "{refused}");
+    assert!(refused.detail.contains(&first.execution_id), "{refused}");
+    customer.cancel(&first.execution_id).await?;
     Ok(())
 }
 

@@ -6,6 +6,8 @@
 //! format as the value, which has no place for what fastn keeps beside the attributes, and would have to be decoded in
 //! order to route by type. The record's key is the extension `partitionkey`, as the binding maps it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use fastn_domain::event::EventRecord;
 
@@ -44,7 +46,7 @@ pub fn event_record_at(event: &EventRecord, revision: u64) -> Record {
 
 /// The record, naming the configuration under which it was made.
 pub fn with_revision(mut record: Record, revision: u64) -> Record {
-    record.headers.push((REVISION.to_owned(), Bytes::from(revision.to_string())));
+    record.headers.push((Cow::Borrowed(REVISION), Bytes::from(revision.to_string())));
     record
 }
 
@@ -54,12 +56,12 @@ pub fn revision_of(record: &StoredRecord) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-fn headers(event: &EventRecord) -> Vec<(String, Bytes)> {
-    fn fixed(name: &str, value: &'static str) -> (String, Bytes) {
-        (name.to_owned(), Bytes::from_static(value.as_bytes()))
+fn headers(event: &EventRecord) -> Vec<(Cow<'static, str>, Bytes)> {
+    fn fixed(name: &'static str, value: &'static str) -> (Cow<'static, str>, Bytes) {
+        (Cow::Borrowed(name), Bytes::from_static(value.as_bytes()))
     }
-    fn given(name: &str, value: &str) -> (String, Bytes) {
-        (name.to_owned(), Bytes::copy_from_slice(value.as_bytes()))
+    fn given(name: &'static str, value: &str) -> (Cow<'static, str>, Bytes) {
+        (Cow::Borrowed(name), Bytes::copy_from_slice(value.as_bytes()))
     }
     let mut headers = Vec::with_capacity(9);
     headers.push(fixed("content-type", CONTENT_TYPE));
@@ -78,7 +80,7 @@ fn headers(event: &EventRecord) -> Vec<(String, Bytes)> {
             continue;
         }
         room_bytes -= header.value.len();
-        headers.push((format!("ce_{name}"), Bytes::copy_from_slice(header.value.as_bytes())));
+        headers.push((Cow::Owned(format!("ce_{name}")), Bytes::copy_from_slice(header.value.as_bytes())));
     }
     headers
 }
@@ -121,7 +123,7 @@ mod tests {
     }
 
     fn shown(record: &Record) -> BTreeMap<&str, &str> {
-        record.headers.iter().map(|(name, value)| (name.as_str(), std::str::from_utf8(value).unwrap())).collect()
+        record.headers.iter().map(|(name, value)| (&**name, std::str::from_utf8(value).unwrap())).collect()
     }
 
     /// Property: the configuration that accepted an event is read back from its record, and nothing from one without it or
@@ -138,7 +140,7 @@ mod tests {
         assert_eq!(revision_of(&stored(event_record_at(&event(&[]), 7))), Some(7));
         assert_eq!(revision_of(&stored(event_record(&event(&[])))), None);
         let mut odd = event_record(&event(&[]));
-        odd.headers.push((REVISION.to_owned(), Bytes::from_static(b"x")));
+        odd.headers.push((REVISION.into(), Bytes::from_static(b"x")));
         assert_eq!(revision_of(&stored(odd)), None);
     }
 

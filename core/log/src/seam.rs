@@ -1,5 +1,6 @@
 //! The seam: what every log must do, whatever is behind it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ pub struct Record {
     /// `account/customer`; empty for records that belong to the partition as a whole.
     pub key: Bytes,
     /// Few and short, e.g. the CloudEvents binding headers.
-    pub headers: Vec<(String, Bytes)>,
+    pub headers: Vec<(Cow<'static, str>, Bytes)>,
     /// The Avro value in the Confluent wire format.
     pub value: Bytes,
 }
@@ -84,7 +85,7 @@ pub struct StoredRecord {
     /// See [`Record::key`].
     pub key: Bytes,
     /// See [`Record::headers`].
-    pub headers: Vec<(String, Bytes)>,
+    pub headers: Vec<(Cow<'static, str>, Bytes)>,
     /// See [`Record::value`].
     pub value: Bytes,
 }

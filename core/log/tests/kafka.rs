@@ -96,7 +96,7 @@ async fn strangers_records_read_like_any() {
     let read = log.read(Topic::Events, 0, first, 10, 1_000).await.expect("reads");
     assert_eq!(read.iter().map(|record| record.offset).collect::<Vec<_>>(), (first..first + 4).collect::<Vec<_>>());
     assert_eq!((&read[1].key, &read[1].value, read[1].headers.len()), (&Bytes::new(), &Bytes::new(), 0));
-    let named = [("who".to_owned(), Bytes::from_static(b"stranger")), ("none".to_owned(), Bytes::new())];
+    let named = [("who".into(), Bytes::from_static(b"stranger")), ("none".into(), Bytes::new())];
     assert_eq!((&read[2].value[..], &read[2].headers[..]), (&b"headed"[..], &named[..]));
 }
 

@@ -21,6 +21,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastn_contract::error::ErrorCode;
 use fastn_domain::catalog::Catalog;
 use fastn_domain::event::{EventRecord, ReplyTo};
 use fastn_domain::ids::ExecutionId;
@@ -296,9 +297,16 @@ pub enum Answer {
     Seen,
     /// Nothing could be started.
     Rejected {
-        /// Why.
+        /// Why, as the caller is told. A node of the release before this one does not say it.
+        #[serde(default = "not_runnable")]
+        code: ErrorCode,
+        /// Why, in words.
         reason: String,
     },
+}
+
+fn not_runnable() -> ErrorCode {
+    ErrorCode::WorkflowNotPublished
 }
 
 /// The processor of one partition.

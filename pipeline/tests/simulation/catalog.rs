@@ -13,6 +13,8 @@ pub(crate) const QUEUE_LIMIT: u64 = 4;
 /// Starts of `rated` in [`RATE_MS`].
 pub(crate) const RATE_LIMIT: u64 = 2;
 const RATE_MS: u64 = 50;
+/// The same of the schedule that skips: long, so that several fires come in a period, of which some are skipped.
+const SKIP_RATE_MS: u64 = 500;
 
 /// The triggers with flow control, by the path `w`.
 pub(crate) const FLOWS: [&str; 7] = ["flow_skip", "flow_cancel", "lined", "narrow", "rated", "debounced", "batched"];
@@ -65,7 +67,9 @@ pub(crate) fn catalog(workflows: usize, limited: bool) -> Catalog {
     for overlap in ["skip", "queue", "cancel_older"] {
         let source = json!({"type": "schedule", "timezone": "UTC", "when": {"mode": "daily", "at": "09:00"},
             "overlap": overlap});
-        let body = json!({"id": overlap, "source": source, "routes": [{"workflow": "w0"}]});
+        let rate = json!({"rate": {"limit": RATE_LIMIT, "periodMs": SKIP_RATE_MS}});
+        let flow = (overlap == "skip").then_some(rate);
+        let body = json!({"id": overlap, "source": source, "routes": [{"workflow": "w0"}], "flow": flow});
         rows.push(row(ResourceKind::Trigger, overlap, &body));
     }
     rows.push(row(ResourceKind::App, "app", &json!({"id": "app", "mappedTo": "a", "events": [{"id": "made"}]})));

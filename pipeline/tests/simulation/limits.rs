@@ -14,6 +14,7 @@ use crate::world::{Id, World};
 
 pub(crate) fn check(world: &World, journal: &Believed<'_>) {
     check_counts(world, journal);
+    check_rates(world, journal);
     check_batches(world, journal);
     check_debounces(world, journal);
     if world.limited {
@@ -39,6 +40,32 @@ fn check_counts(world: &World, journal: &Believed<'_>) {
             };
             let Count { counter, from, .. } = count;
             assert!(*used <= limit, "{used} of {limit} in the window of {counter} of {scope} from {from}");
+        }
+    }
+}
+
+/// A rate counts what starts and nothing else: what starts nothing is in no window, and nothing waits for a window while the
+/// journal shows room in one before. A quota that queues gives out windows ahead, so its customer is left out.
+fn check_rates(world: &World, journal: &Believed<'_>) {
+    let mut windows: HashMap<(String, &str, Timestamp), u64> = HashMap::new();
+    for (offset, event) in &journal.admitted {
+        if is_erasure(world, *offset) {
+            let erased = event.scope.key();
+            windows.retain(|(own, _, _), _| *own != erased);
+        }
+        let queues = world.limited && event.scope.customer.as_str() == "c2";
+        for count in event.counted.iter().filter(|count| !queues && count.counter.starts_with("rate/")) {
+            assert!(!event.executions.is_empty(), "event at {offset} starts nothing and counts in {}", count.counter);
+            let mut window = Window { start: count.from, end: count.to };
+            let length = std::time::Duration::from_micros((count.to.0 - count.from.0).unsigned_abs());
+            let of = |start| (event.scope.key(), count.counter.as_str(), start);
+            *windows.entry(of(window.start)).or_default() += 1;
+            let first = Window::at(journal.admitted_at[offset], length);
+            while window.start > first.start {
+                window = Window::at(Timestamp(window.start.0 - 1), length);
+                let used = windows.get(&of(window.start)).copied().unwrap_or_default();
+                assert_eq!(used, RATE_LIMIT, "event at {offset} waits while {} has room", count.counter);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use fastn_contract::activity::{EventStatus, ExecutionStatus};
 use fastn_contract::quota::QuotaOutcome;
+use fastn_domain::Timestamp;
 use fastn_domain::journal::{AdmittedEvent, Finished, JournalRecord, NewExecution, Started};
 use fastn_domain::scope::Scope;
 
@@ -12,6 +13,8 @@ use crate::world::{Id, World};
 /// The journal as its readers believe it.
 pub(crate) struct Believed<'w> {
     pub(crate) admitted: BTreeMap<u64, &'w AdmittedEvent>,
+    /// When each offset was admitted.
+    pub(crate) admitted_at: BTreeMap<u64, Timestamp>,
     pub(crate) batches: HashMap<Id, &'w Started>,
     /// Batches that were open when their customer was erased: they never start.
     pub(crate) erased: HashSet<Id>,
@@ -26,6 +29,7 @@ fn believed(world: &World) -> Believed<'_> {
     let mut opened: HashMap<Id, &Scope> = HashMap::new();
     let mut journal = Believed {
         admitted: BTreeMap::new(),
+        admitted_at: BTreeMap::new(),
         batches: HashMap::new(),
         erased: HashSet::new(),
         started: HashMap::new(),
@@ -53,6 +57,7 @@ fn believed(world: &World) -> Believed<'_> {
                         assert!(before.is_none(), "execution {} was started twice", start.id);
                         journal.sequence.extend(start.sequence.clone().map(|sequence| (sequence, start.id)));
                     }
+                    journal.admitted_at.insert(event.offset, admitted.at);
                     let before = journal.admitted.insert(event.offset, event);
                     assert!(before.is_none(), "event at {} was admitted twice", event.offset);
                 }

@@ -15,7 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::Fetch;
 use super::held::poll;
-use crate::firing::scopes_of;
+use crate::making::scopes_of;
 use crate::observe;
 
 /// What a poller needs.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod ahead;
 mod failing;
 mod world;
 
@@ -226,6 +227,7 @@ async fn a_failing_log_loses_nothing() {
             assert!(turner.through().is_none_or(|through| through < world.clock.now()));
             continue;
         }
+        turner.look_ahead();
         assert_eq!(turner.through(), Some(world.clock.now()));
         world.clock.set(turner.next_due().unwrap());
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use fastn_domain::catalog::{Catalog, ResourceKind, ResourceRow};
 use fastn_domain::event::EventRecord;
@@ -106,16 +107,20 @@ impl World {
     pub(crate) fn turner_over(&self, log: Arc<dyn Log>) -> Turner {
         let (store, clock) = (self.store.clone(), self.clock.clone());
         let (catalog, residency) = (self.catalog.subscribe(), Arc::new(Residency::default()));
-        Turner::new(log, store, catalog, clock, residency, SchedulerConfig::default())
+        // Longer than most tests wait for a fire, so that they fire what was made ahead.
+        let config = SchedulerConfig { ahead: Duration::from_secs(86_400), ..SchedulerConfig::default() };
+        Turner::new(log, store, catalog, clock, residency, config)
     }
 
-    /// Moves the clock from fire to fire until `until`, and fires each at its time.
+    /// Moves the clock from fire to fire until `until`, and fires each at its time. Between them it looks ahead.
     pub(crate) async fn turn_until(&self, turner: &mut Turner, until: &str) {
         let until = at(until);
         assert!(turner.turn().await);
+        while turner.look_ahead() {}
         while let Some(due) = turner.next_due().filter(|due| *due <= until) {
             self.clock.set(due.max(self.clock.now()));
             assert!(turner.turn().await);
+            while turner.look_ahead() {}
         }
         self.clock.set(until);
         assert!(turner.turn().await);

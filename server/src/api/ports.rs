@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fastn_contract::activity::{ExecutionError, ExecutionStatus, ExecutionUpdate, HealthCheck};
 use fastn_contract::alert::AlertNotification;
+use fastn_contract::error::ErrorCode;
 use fastn_domain::catalog::{Catalog, CompiledAlert, SealedSecret};
 use fastn_domain::event::ReplyTo;
 use fastn_domain::{AccountId, CustomerId, Residency, Scope};
@@ -96,9 +97,9 @@ pub struct SourceError {
 pub struct RunTicket {
     /// Goes into the event.
     pub reply_to: ReplyTo,
-    /// Resolves with the answer, with the reason why nothing was started, or with nothing when no answer will come.
+    /// Resolves with the answer, with the code and the reason of why nothing was started, or with nothing when no answer will come.
     /// Dropping it ends the waiting.
-    pub outcome: BoxFuture<'static, Option<Result<RunOutcome, String>>>,
+    pub outcome: BoxFuture<'static, Option<Result<RunOutcome, (ErrorCode, String)>>>,
 }
 
 /// How a run ended.

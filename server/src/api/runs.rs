@@ -155,9 +155,8 @@ async fn run_and_wait(
         tokio::select! {
             answer = &mut reply, if replies => match answer {
                 Some(Ok(outcome)) => return Ok(outcome),
-                Some(Err(reason)) => {
-                    let detail = format!("nothing was started: {reason}");
-                    return Err(ApiError::new(ErrorCode::WorkflowNotPublished, detail));
+                Some(Err((code, reason))) => {
+                    return Err(ApiError::new(code, format!("nothing was started: {reason}")));
                 }
                 None => replies = false,
             },

@@ -14,6 +14,7 @@ use fastn_sdk::Fastn;
 use super::back_ends::{ACCESS_KEY, BackEnds, run};
 use super::network::{self, Namespace};
 use crate::DEADLINE;
+use crate::clock::MovedClock;
 use crate::server::{ACCOUNT, binary};
 
 /// Partitions of every topic.
@@ -50,6 +51,8 @@ pub struct Plan {
     pub cells: Vec<(&'static str, String)>,
     /// The node that tells the others an address where nobody listens.
     pub unreachable: Option<&'static str>,
+    /// The clock that its nodes go by, instead of the machine's.
+    pub clock: Option<MovedClock>,
 }
 
 impl Plan {
@@ -86,6 +89,7 @@ pub struct Cluster {
     folder: PathBuf,
     back_ends: Option<BackEnds>,
     nodes: BTreeMap<&'static str, Node>,
+    clock: Option<MovedClock>,
     keep: bool,
     /// The network of [`Plan::cut_off`].
     pub namespace: Option<Namespace>,
@@ -119,7 +123,8 @@ impl Cluster {
         let folder = Path::new("/var/tmp").join(format!("fastn-faults-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder)?;
         let namespace = plan.cut_off.map(|_| Namespace::create()).transpose()?;
-        let mut cluster = Self { folder, back_ends: None, nodes: BTreeMap::new(), keep: true, namespace };
+        let mut cluster =
+            Self { folder, back_ends: None, nodes: BTreeMap::new(), clock: plan.clock.clone(), keep: true, namespace };
         if plan.nodes.iter().any(|(_, roles)| !roles.is_empty()) {
             let inside = cluster.namespace.is_some();
             let start = || BackEnds::start(plan, &cluster.folder, number, inside);
@@ -217,6 +222,7 @@ impl Cluster {
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output);
+        command.envs(self.clock.iter().flat_map(MovedClock::environment));
         if let Some(back_ends) = &self.back_ends {
             let seen = if node.place.inside { back_ends.seen_from_inside() } else { back_ends.clone() };
             command.args(["--node", name, "--roles", node.roles, "--internal-listen", &node.internal]);

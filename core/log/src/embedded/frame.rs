@@ -183,7 +183,7 @@ impl Cursor<'_> {
             size += name_len + len;
             if wanted {
                 let name = self.slice(name_len)?;
-                let name = std::str::from_utf8(&name).map_err(|_| Malformed("header name"))?.to_owned();
+                let name = std::str::from_utf8(&name).map_err(|_| Malformed("header name"))?.to_owned().into();
                 headers.push((name, self.slice(len)?));
             } else {
                 self.skip(name_len + len)?;

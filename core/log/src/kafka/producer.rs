@@ -21,6 +21,7 @@
 //! Everything that waits longer than the deadline is *unknown*, even if it may never have been sent: librdkafka does not
 //! tell us whether a queued record was on its way before.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
@@ -310,7 +311,7 @@ fn send(
     }
     if !record.headers.is_empty() {
         let headers = OwnedHeaders::new_with_capacity(record.headers.len());
-        let add = |headers: OwnedHeaders, (key, value): &(String, Bytes)| {
+        let add = |headers: OwnedHeaders, (key, value): &(Cow<'static, str>, Bytes)| {
             headers.insert(Header { key, value: Some(&value[..]) })
         };
         message = message.headers(record.headers.iter().fold(headers, add));

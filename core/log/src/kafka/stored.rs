@@ -30,7 +30,7 @@ pub(crate) fn stored(message: &BorrowedMessage<'_>) -> StoredRecord {
         timestamp: Timestamp(message.timestamp().to_millis().unwrap_or_default().saturating_mul(MICROS_PER_MILLI)),
         key,
         value,
-        headers: headers.into_iter().map(|(name, value)| (name, cut(value.len()))).collect(),
+        headers: headers.into_iter().map(|(name, value)| (name.into(), cut(value.len()))).collect(),
     }
 }
 

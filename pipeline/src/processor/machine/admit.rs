@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use fastn_contract::activity::{EventStatus, Origin};
+use fastn_contract::error::ErrorCode;
 use fastn_contract::quota::QuotaOutcome;
 use fastn_contract::resource::{ExecutionMode, Switch};
 use fastn_domain::catalog::{AccountCatalog, CompiledRoute, CompiledTrigger, app_of_source};
@@ -24,6 +25,8 @@ use super::{Answer, LoggedEvent, Machine, Output};
 pub(super) struct Verdict {
     pub(super) status: EventStatus,
     pub(super) reason: Option<String>,
+    /// What the caller of an Instant run is told when nothing starts.
+    code: ErrorCode,
     pub(super) dedup: Vec<DedupHash>,
     pub(super) executions: Vec<NewExecution>,
     /// The windows that it counts in.
@@ -39,6 +42,7 @@ impl Verdict {
         Self {
             status,
             reason,
+            code: ErrorCode::WorkflowNotPublished,
             dedup: Vec::new(),
             executions: Vec::new(),
             counted: Vec::new(),
@@ -56,13 +60,18 @@ impl Verdict {
         Self::of(EventStatus::Rejected, Some(reason.into()))
     }
 
+    fn refused(code: ErrorCode, reason: impl Into<String>) -> Self {
+        Self { code, ..Self::rejected(reason) }
+    }
+
     fn duplicate(reason: &str) -> Self {
         Self::of(EventStatus::Duplicate, Some(reason.to_owned()))
     }
 
     /// Refused by a quota. It leaves no hash behind, so that it may come again.
     fn blocked(charge: Charge) -> Self {
-        Self { quota: charge.outcome, ..Self::of(EventStatus::Rejected, charge.reason) }
+        let code = ErrorCode::QuotaExceeded;
+        Self { code, quota: charge.outcome, ..Self::of(EventStatus::Rejected, charge.reason) }
     }
 }
 
@@ -254,10 +263,10 @@ impl Machine {
             return Verdict::rejected(self.unroutable(event));
         }
         if !self.catalog.is_active(&event.scope) {
-            return Verdict::rejected("the customer does not exist or is suspended");
+            return Verdict::refused(ErrorCode::Forbidden, "the customer does not exist or is suspended");
         }
         let Some(account) = self.catalog.account(&event.scope.account).cloned() else {
-            return Verdict::rejected("the account does not exist");
+            return Verdict::refused(ErrorCode::NotFound, "the account does not exist");
         };
         if let Some(workflow) = &event.workflow {
             return self.direct(&account, event, workflow, received);
@@ -345,6 +354,11 @@ impl Machine {
         found: &mut Routed,
     ) {
         let event = coming.event;
+        // Before flow control takes note of it: what starts nothing takes no place in a rate and ends nothing.
+        if let Some(reason) = self.overlap_skips(event, trigger) {
+            found.refused.get_or_insert(reason);
+            return;
+        }
         let own = Holder::of_route(event, trigger, at);
         let workflows = Holder::of_workflow(event, account, &start.workflow);
         let hold = coming.hold.cloned();
@@ -379,7 +393,7 @@ impl Machine {
         received: Timestamp,
     ) -> Verdict {
         let Some(environment) = environment_of(event) else {
-            return Verdict::rejected("the environment is not valid");
+            return Verdict::refused(ErrorCode::ValidationError, "the environment is not valid");
         };
         let (version, tier) = match runnable(account, workflow, &environment) {
             Ok(version) => version,
@@ -409,7 +423,7 @@ impl Machine {
                 start.flow = flow;
                 Verdict { counted, looks_at_others, ..Verdict::delivered(vec![start]) }
             }
-            FlowVerdict::Skip(reason) => Verdict::rejected(reason),
+            FlowVerdict::Skip(reason) => Verdict::refused(ErrorCode::Conflict, reason),
         }
     }
 
@@ -429,7 +443,7 @@ impl Machine {
                 }
                 Answer::Seen
             }
-            _ => Answer::Rejected { reason: verdict.reason.clone().unwrap_or_default() },
+            _ => Answer::Rejected { code: verdict.code, reason: verdict.reason.clone().unwrap_or_default() },
         };
         self.out.push(Output::Answer { to: to.clone(), answer });
     }

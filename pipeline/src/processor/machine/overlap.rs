@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use fastn_contract::resource::TriggerSource;
 use fastn_contract::schedule::Overlap;
+use fastn_domain::catalog::CompiledTrigger;
 use fastn_domain::event::EventRecord;
 use fastn_domain::ids::{ExecutionId, TriggerId};
 use fastn_domain::journal::NewExecution;
@@ -78,33 +79,44 @@ impl Machine {
             })
     }
 
+    /// Why a fire of `trigger` starts nothing: a run of an earlier one has not ended.
+    pub(super) fn overlap_skips(&self, event: &EventRecord, trigger: &CompiledTrigger) -> Option<String> {
+        let TriggerSource::Schedule(schedule) = &trigger.spec.source else { return None };
+        // Each time of a backfill is to be made up for, so they take turns instead.
+        if schedule.overlap != Overlap::Skip || event.trigger.as_ref() != Some(&trigger.id) || is_backfilled(event) {
+            return None;
+        }
+        let live = *self.overlap_live(event, &trigger.id)?.first()?;
+        Some(format!("skipped: {live}, a run of an earlier fire, has not ended"))
+    }
+
     /// Changes what routing made of a schedule's event as its overlap policy says.
     pub(super) fn overlap_settles(&mut self, event: &EventRecord, verdict: &mut Verdict) {
         let Some(trigger) = event.trigger.as_ref().filter(|_| !verdict.executions.is_empty()) else { return };
         let Some(policy) = self.overlap_of(&event.scope, trigger) else { return };
-        // Each time of a backfill is to be made up for, so they take turns instead of displacing each other.
-        let backfilled = event.subject.as_deref() == Some(schedule::BACKFILL);
         match policy {
             Overlap::Allow => {}
             Overlap::Queue => take_turns(event, trigger, verdict),
-            Overlap::Skip | Overlap::CancelOlder if backfilled => take_turns(event, trigger, verdict),
-            Overlap::Skip => {
-                if let Some(live) = self.overlap_live(event, trigger).first() {
-                    *verdict = Verdict::rejected(format!("skipped: {live}, a run of an earlier fire, has not ended"));
-                }
-            }
+            Overlap::Skip | Overlap::CancelOlder if is_backfilled(event) => take_turns(event, trigger, verdict),
+            // Routing has looked already.
+            Overlap::Skip => {}
             Overlap::CancelOlder => {
-                for older in self.overlap_live(event, trigger) {
+                let older: Vec<ExecutionId> =
+                    self.overlap_live(event, trigger).into_iter().flatten().copied().collect();
+                for older in older {
                     self.cancel(older);
                 }
             }
         }
     }
 
-    fn overlap_live(&self, event: &EventRecord, trigger: &TriggerId) -> Vec<ExecutionId> {
-        let key = (Arc::new(event.scope.clone()), trigger.clone());
-        self.overlaps.0.get(&key).map(|live| live.iter().copied().collect()).unwrap_or_default()
+    fn overlap_live(&self, event: &EventRecord, trigger: &TriggerId) -> Option<&BTreeSet<ExecutionId>> {
+        self.overlaps.0.get(&(Arc::new(event.scope.clone()), trigger.clone()))
     }
+}
+
+fn is_backfilled(event: &EventRecord) -> bool {
+    event.subject.as_deref() == Some(schedule::BACKFILL)
 }
 
 /// One run of each workflow at a time, in the order of the events.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, unreachable_pub, reason = "what fails here fails a test")]
 
+mod through_time;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -37,11 +39,15 @@ export default async function (ctx: any) {
 "#;
 
 async fn put_schedule(fastn: &Fastn, id: &str, schedule: Value) -> anyhow::Result<()> {
+    put_schedule_of(fastn, "wait", id, schedule).await
+}
+
+async fn put_schedule_of(fastn: &Fastn, workflow: &str, id: &str, schedule: Value) -> anyhow::Result<()> {
     let mut source =
         json!({"type": "schedule", "timezone": "UTC", "when": {"mode": "cron", "expression": "0 0 1 1 *"}});
     source.as_object_mut().unwrap().extend(schedule.as_object().unwrap().clone());
     let trigger: Trigger =
-        serde_json::from_value(json!({"id": id, "source": source, "routes": [{"workflow": "wait"}]}))?;
+        serde_json::from_value(json!({"id": id, "source": source, "routes": [{"workflow": workflow}]}))?;
     fastn.put_trigger(&trigger).await?;
     Ok(())
 }

@@ -212,7 +212,7 @@ mod tests {
             Record::new("a/b", "one"),
             Record {
                 key: Bytes::new(),
-                headers: vec![("ce_id".into(), Bytes::from_static(b"7")), (String::new(), Bytes::new())],
+                headers: vec![("ce_id".into(), Bytes::from_static(b"7")), ("".into(), Bytes::new())],
                 value: Bytes::new(),
             },
             Record::new("", "three"),

@@ -61,7 +61,7 @@ async fn what_goes_nowhere_is_shown_with_the_reason() -> anyhow::Result<()> {
         serde_json::from_value(json!({"id": "sent", "app": "hub", "event": "made", "accountId": "p9"}))?;
     assert_eq!(client.send_app_event(&sent).await?.unroutable, 1);
     let body = json!([{"kind": "made", "portal": "p1"}, {"kind": "other"}, {}, {"kind": "made"}]);
-    let url = format!("{}v1/apps/{endpoint}/events", client.url());
+    let url = format!("{}/v1/apps/{endpoint}/events", client.url().trim_end_matches('/'));
     let request = reqwest::Client::new().post(url).header("x-fastn-access-key", server.access_key()?);
     let answer: Value = request.json(&body).send().await?.json().await?;
     assert_eq!((&answer["dispatched"], &answer["eventIds"][0].is_string()), (&json!(1), &true), "{answer}");

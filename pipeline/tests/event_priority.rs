@@ -7,8 +7,8 @@ use std::sync::Arc;
 use fastn_contract::activity::Origin;
 use fastn_contract::resource::WorkflowVersion;
 use fastn_domain::catalog::{Catalog, ResourceKind, ResourceRow};
-use fastn_domain::event::EventRecord;
-use fastn_domain::ids::EventId;
+use fastn_domain::event::{COMMAND_TYPE, Command, EventRecord, Replay};
+use fastn_domain::ids::{EventId, ExecutionId};
 use fastn_domain::journal::JournalRecord;
 use fastn_domain::scope::Scope;
 use fastn_domain::time::Timestamp;
@@ -50,6 +50,8 @@ fn catalog() -> Arc<Catalog> {
         row(ResourceKind::Customer, "c", &json!({"id": "c"})),
         row(ResourceKind::Workflow, "w", &json!({"id": "w", "flow": {"priority": "P3"}})),
         row(ResourceKind::WorkflowVersion, "w@1", &json!(version)),
+        row(ResourceKind::Workflow, "one", &json!({"id": "one", "flow": {"concurrency": {"limit": 1}}})),
+        row(ResourceKind::WorkflowVersion, "one@1", &json!(WorkflowVersion { workflow: "one".to_owned(), ..version })),
         trigger("plain", Value::Null),
         trigger("urgent", json!({"priority": "P2"})),
         trigger("batched", json!({"batch": {"maxSize": 2, "maxWaitMs": 1_000}})),
@@ -113,6 +115,47 @@ fn the_events_own_priority_goes_first() {
     ];
     let (_, started) = handle(&mut machine(limits), Input::Events(sent.to_vec()));
     assert_eq!(started, ["first", "trigger", "workflow", "last", "batch-1"]);
+}
+
+fn replay(offset: u64, n: u128, priority: Option<u32>) -> LoggedEvent {
+    let command = Command::Replay(Box::new(Replay {
+        of: ExecutionId(n),
+        request: format!("r{n}"),
+        execution: ExecutionId(100 + n),
+        workflow: "one".parse().unwrap(),
+        version: 1,
+        environment: "test".parse().unwrap(),
+        trigger: None,
+        event_id: EventId::new(&format!("again-{n}")).unwrap(),
+        event_kind: "k".to_owned(),
+        event_source: "s".to_owned(),
+        event_time: NOW,
+        headers: Vec::new(),
+        input: "{}".to_owned(),
+        results: Vec::new(),
+    }));
+    let mut logged = event(offset, &format!("r{n}"), COMMAND_TYPE, priority);
+    let event = Arc::make_mut(logged.event.as_mut().unwrap());
+    (event.origin, event.data) = (Origin::Command, serde_json::to_string(&command).unwrap().into());
+    logged
+}
+
+/// Property: a replay goes as its command says, as a run by hand if it says nothing, and takes its room in the concurrency
+/// of its workflow as any other execution.
+#[test]
+fn replays_have_their_lane_and_take_room() {
+    let limits = Limits { starts_in_flight_max: 100, ..Limits::default() };
+    let sent = [replay(0, 1, Some(3)), event(1, "trigger", "urgent", None), replay(2, 2, None)];
+    let mut machine = machine(limits);
+    let (records, started) = handle(&mut machine, Input::Events(sent.to_vec()));
+    assert_eq!(started, ["trigger", "again-1"], "the second replay waits for the end of the first");
+    let gates = |record: &JournalRecord| match record {
+        JournalRecord::Admitted(record) => {
+            record.events.iter().flat_map(|event| &event.executions).filter(|start| start.replay_of.is_some()).count()
+        }
+        _ => 0,
+    };
+    assert_eq!(records.iter().map(gates).sum::<usize>(), 2);
 }
 
 /// Property: a new owner of the partition starts in the same order, from the journal alone.

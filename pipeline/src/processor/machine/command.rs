@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use fastn_domain::event::{Command, EventRecord, Replay};
 use fastn_domain::ids::ExecutionId;
-use fastn_domain::journal::{Inline, NewExecution};
+use fastn_domain::journal::{Flow, Inline, NewExecution};
 use fastn_domain::replay::kept_results;
 
 use super::admit::Verdict;
+use super::flow::Holder;
 use super::{LoggedEvent, Machine};
 
 impl Machine {
@@ -62,6 +63,10 @@ impl Machine {
             return Verdict::rejected(format!("workflow {} has no version {}", replay.workflow, replay.version));
         }
         let tier = entry.spec.tier;
+        let mut flow = Flow { priority: event.priority, ..Flow::default() };
+        if let Some(holder) = Holder::of_workflow(event, account, &replay.workflow) {
+            holder.room_of(&serde_json::from_str(&replay.input).unwrap_or_default(), &mut flow);
+        }
         let origin = Inline {
             event_id: replay.event_id,
             event_kind: replay.event_kind,
@@ -85,7 +90,7 @@ impl Machine {
             replay_of: Some(replay.of),
             parent: None,
             origin: Some(origin),
-            flow: None,
+            flow: (flow != Flow::default()).then(|| Box::new(flow)),
         }]);
         verdict.dedup.push(hash);
         verdict

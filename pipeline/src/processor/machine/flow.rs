@@ -76,6 +76,11 @@ impl<'c> Holder<'c> {
         Some(Self { name, of: format!("workflow {workflow}"), flow })
     }
 
+    /// What holds an execution back that no event starts: room in the concurrency, and nothing that is about events.
+    pub(super) fn room_of(&self, data: &Value, flow: &mut Flow) {
+        gates::concurrency_of(self, data, flow);
+    }
+
     fn key(&self, kind: &str, key: &fastn_domain::flow::Key, data: &Value) -> String {
         format!("{kind}/{}/{}", self.name, key.of(data))
     }

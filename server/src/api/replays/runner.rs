@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastn_contract::activity::{EventStatus, ExecutionStatus, Origin};
+use fastn_contract::flow::Priority;
 use fastn_contract::replay::{REPLAY_RATE_DEFAULT, ReplayStatus};
 use fastn_domain::catalog::ResourceKind;
 use fastn_domain::event::{COMMAND_TYPE, Command, EventRecord};
@@ -30,6 +31,8 @@ use crate::api::commands::SOURCE;
 use crate::api::ports::Ports;
 use crate::observe;
 
+/// Behind what comes from outside meanwhile.
+const PRIORITY: Priority = Priority::P3;
 /// Items of one page: what is looked at again after a crash.
 const PAGE_ROWS: u32 = 100;
 /// Rows of one read while only counting.
@@ -247,10 +250,11 @@ impl Runner {
             What::Execution(of) => *of,
             What::Event(of) => {
                 let source = self.ports.store.stored_event(&reach, of).await?;
-                return Ok(match (source, item.appended_as(&self.id)) {
+                let again = match (source, item.appended_as(&self.id)) {
                     (Some(source), Some(id)) => event_again(id, of.as_str(), source),
                     _ => Err("its payload is gone".to_owned()),
-                });
+                };
+                return Ok(again.map(|event| EventRecord { priority: Some(PRIORITY.number()), ..event }));
             }
         };
         let Some(source) = self.ports.store.replay_source(&reach, of).await? else {
@@ -280,7 +284,7 @@ impl Runner {
             data: data.into(),
             reply_to: None,
             traceparent: None,
-            priority: None,
+            priority: Some(PRIORITY.number()),
         }))
     }
 

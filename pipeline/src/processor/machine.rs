@@ -39,6 +39,7 @@ mod erase;
 mod execution;
 mod finish;
 mod flow;
+mod judge;
 mod load;
 mod ops;
 mod overlap;
@@ -50,6 +51,7 @@ mod sequence;
 mod state;
 mod timers;
 mod turn;
+mod verdict;
 mod waits;
 
 pub use execution::Payload;

@@ -8,8 +8,8 @@ use fastn_domain::ids::ExecutionId;
 use fastn_domain::journal::{Flow, Inline, NewExecution};
 use fastn_domain::replay::kept_results;
 
-use super::admit::Verdict;
 use super::flow::Holder;
+use super::verdict::Verdict;
 use super::{LoggedEvent, Machine};
 
 impl Machine {

@@ -10,7 +10,7 @@ use fastn_domain::quota::Counter;
 use fastn_domain::scope::Scope;
 
 use super::Machine;
-use super::admit::Verdict;
+use super::verdict::Verdict;
 
 /// Deletions in one record.
 const DELETIONS_MAX: usize = 1_000;

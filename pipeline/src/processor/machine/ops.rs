@@ -15,8 +15,8 @@ use fastn_domain::scope::Scope;
 use fastn_domain::span::{TraceContext, step_span};
 use serde::Deserialize;
 
-use super::admit::runnable;
 use super::execution::{Execution, Pending, SenderTrace};
+use super::judge::runnable;
 use super::{Answer, Machine, Output, waits};
 use crate::runtime::{OpKind, OpRequest, StateScope};
 

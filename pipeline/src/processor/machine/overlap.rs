@@ -17,8 +17,8 @@ use fastn_domain::journal::NewExecution;
 use fastn_domain::schedule;
 use fastn_domain::scope::Scope;
 
-use super::admit::Verdict;
 use super::execution::Execution;
+use super::verdict::Verdict;
 use super::{LoggedEvent, Machine};
 
 /// The live executions of each schedule and customer. Sorted, so that a seed decides the order of cancellations.

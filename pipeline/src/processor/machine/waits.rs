@@ -13,10 +13,10 @@ use fastn_domain::scope::Scope;
 use serde::Deserialize;
 
 use super::Machine;
-use super::admit::LazyData;
 use super::execution::{Pending, Phase};
 use super::finish::End;
 use super::ops::Addition;
+use super::verdict::LazyData;
 
 /// The filter of `ctx.waitForEvent`, as a workflow writes it.
 #[derive(Debug, Deserialize)]

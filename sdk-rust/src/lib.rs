@@ -12,6 +12,7 @@
 //! It owns authentication, retries, idempotency keys, timeouts, paging and the decoding of errors. It knows the wire types
 //! of `fastn-contract` and nothing else of the server.
 
+mod batch;
 mod client;
 mod config;
 mod error;
@@ -19,6 +20,7 @@ mod follow;
 mod page;
 mod transport;
 
+pub use batch::{BatchOptions, Batcher, FailedEvent, Flushed};
 pub use client::Fastn;
 pub use config::{Builder, FileConfig};
 pub use error::{Error, ErrorKind};

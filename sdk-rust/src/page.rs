@@ -15,14 +15,15 @@ use crate::transport::{Call, Transport};
 #[derive(Clone, Debug)]
 pub struct Pager<T> {
     transport: Transport,
-    path: &'static [&'static str],
+    path: Vec<String>,
     customer: Option<String>,
     query: Vec<(&'static str, String)>,
     rows: PhantomData<fn() -> T>,
 }
 
 impl<T: DeserializeOwned> Pager<T> {
-    pub(crate) fn new(transport: Transport, path: &'static [&'static str], customer: Option<String>) -> Self {
+    pub(crate) fn new(transport: Transport, path: &[&str], customer: Option<String>) -> Self {
+        let path = path.iter().map(|segment| (*segment).to_owned()).collect();
         Self { transport, path, customer, query: Vec::new(), rows: PhantomData }
     }
 
@@ -34,7 +35,7 @@ impl<T: DeserializeOwned> Pager<T> {
 
     /// One page: the first without a cursor.
     pub async fn page(&self, cursor: Option<&str>, limit: Option<u32>) -> Result<Page<T>, Error> {
-        let mut call = Call::new(Method::GET, self.path).for_customer(self.customer.as_deref());
+        let mut call = Call::new(Method::GET, &self.path).for_customer(self.customer.as_deref());
         for (name, value) in &self.query {
             call = call.query(name, Some(value));
         }

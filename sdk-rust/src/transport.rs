@@ -48,13 +48,13 @@ pub(crate) struct Call {
 
 impl Call {
     /// A request to the path made of `segments`, each encoded.
-    pub(crate) fn new(method: Method, segments: &[&str]) -> Self {
+    pub(crate) fn new(method: Method, segments: &[impl AsRef<str>]) -> Self {
         let mut headers = HeaderMap::new();
         if method != Method::GET {
             let key = HeaderValue::from_str(&random_key()).expect("hex is plain text");
             headers.insert(HEADER_IDEMPOTENCY_KEY, key);
         }
-        let segments = segments.iter().map(|segment| (*segment).to_owned()).collect();
+        let segments = segments.iter().map(|segment| segment.as_ref().to_owned()).collect();
         Self { method, segments, query: Vec::new(), body: None, headers }
     }
 
@@ -170,14 +170,19 @@ impl Transport {
     /// Makes the call: attempts until one succeeds, fails for good, or there are no more. A read, and a write with an
     /// idempotency key, may be sent again whatever became of it; any other only when it was certainly not taken.
     pub(crate) async fn bytes(&self, call: Call) -> Result<Bytes, Error> {
+        self.attempts(&call).await
+    }
+
+    /// As [`Transport::bytes`]; the same call again is the same request to the server.
+    pub(crate) async fn attempts(&self, call: &Call) -> Result<Bytes, Error> {
         let mut attempt = 1;
         let mut moves = 0;
         loop {
-            let error = match self.once(&call).await {
+            let error = match self.once(call).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => error,
             };
-            if moves < MOVES_MAX && self.moved(&call, &error) {
+            if moves < MOVES_MAX && self.moved(call, &error) {
                 moves += 1;
                 continue;
             }
@@ -279,7 +284,7 @@ pub(crate) fn backoff(attempt: u32) -> Duration {
 }
 
 /// 128 random bits in hex. The hasher's keys are random in each process and change with each use.
-fn random_key() -> String {
+pub(crate) fn random_key() -> String {
     let [high, low] = [RandomState::new().hash_one(1), RandomState::new().hash_one(2)];
     let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
     format!("sdk-{:016x}{:016x}", high ^ (nanos as u64), low)

@@ -1,0 +1,388 @@
+//! Events sent in the background, many in a request.
+//!
+//! ```text
+//!   send ─▶ [queue, bounded in bytes] ─▶ a batch for each customer ─▶ POST /v1/events ─▶ settled
+//!             waits when it is full          full, or old enough        again while it may succeed
+//! ```
+//!
+//! Nothing is dropped silently: an event stays within the bound until the server has it, or until its failure is taken with
+//! [`Batcher::flush`] or [`Batcher::close`]. Events of one customer go out in their order, one request at a time. Each has an id,
+//! so that a request that is sent again, or an event that the caller sends again, is admitted once.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use fastn_contract::command::SendEvent;
+use reqwest::Method;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::client::Fastn;
+use crate::error::{Error, ErrorKind};
+use crate::transport::{Call, Transport, backoff, random_key};
+
+/// What an event takes of the bound beside its text.
+const OVERHEAD_BYTES: usize = 64;
+
+/// How events are gathered.
+#[derive(Clone, Debug)]
+pub struct BatchOptions {
+    /// Events in one request, at most 1,000.
+    pub events_max: usize,
+    /// Bytes of events in one request; the server takes a megabyte.
+    pub bytes_max: usize,
+    /// How long an event waits for others.
+    pub wait_max: Duration,
+    /// Bytes of events that are not settled, at most: `send` waits beyond it.
+    pub buffer_bytes_max: usize,
+    /// For how long a request that may still succeed is sent again before its events have failed.
+    pub give_up_after: Duration,
+}
+
+impl Default for BatchOptions {
+    fn default() -> Self {
+        Self {
+            events_max: 500,
+            bytes_max: 512 * 1024,
+            wait_max: Duration::from_millis(20),
+            buffer_bytes_max: 16 * 1024 * 1024,
+            give_up_after: Duration::from_secs(300),
+        }
+    }
+}
+
+/// An event that the server did not take.
+#[derive(Clone, Debug)]
+pub struct FailedEvent {
+    /// Whose it was.
+    pub customer: Option<String>,
+    /// With the id that it was sent under: send it again as it is.
+    pub event: SendEvent,
+    /// Why.
+    pub error: Error,
+}
+
+/// What became of the events since the last time that somebody asked.
+#[derive(Debug, Default)]
+pub struct Flushed {
+    /// How many the server has.
+    pub sent: u64,
+    /// Those that it has not.
+    pub failed: Vec<FailedEvent>,
+}
+
+/// See the head of this file. When it is dropped without [`Batcher::close`], what is queued is sent as long as the runtime
+/// lives, and failures are nobody's to take.
+#[derive(Debug)]
+pub struct Batcher {
+    customer: Option<Arc<str>>,
+    room: Arc<Semaphore>,
+    room_bytes: usize,
+    queue: mpsc::UnboundedSender<Message>,
+    failures: Arc<AtomicU64>,
+}
+
+#[derive(Debug)]
+enum Message {
+    Event(Queued),
+    Flush(oneshot::Sender<Flushed>),
+}
+
+#[derive(Debug)]
+struct Queued {
+    customer: Option<Arc<str>>,
+    body: Bytes,
+    room: OwnedSemaphorePermit,
+}
+
+impl Batcher {
+    /// Sends with `fastn`; must be called within a Tokio runtime.
+    pub fn new(fastn: &Fastn, options: BatchOptions) -> Self {
+        let room_bytes = options.buffer_bytes_max.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+        let (queue, messages) = mpsc::unbounded_channel();
+        let failures = Arc::new(AtomicU64::new(0));
+        let (transport, customer) = fastn.parts();
+        let worker = Worker {
+            transport,
+            options,
+            open: HashMap::new(),
+            ages: VecDeque::new(),
+            busy: HashSet::new(),
+            flights: JoinSet::new(),
+            settled: Flushed::default(),
+            kept: Vec::new(),
+            flushes: Vec::new(),
+            failures: Arc::clone(&failures),
+        };
+        tokio::spawn(worker.run(messages));
+        Self {
+            customer: customer.map(Arc::from),
+            room: Arc::new(Semaphore::new(room_bytes)),
+            room_bytes,
+            queue,
+            failures,
+        }
+    }
+
+    /// Queues an event of the client's own customer; waits while there is no room. It is durable once `flush` says so.
+    ///
+    /// # Errors
+    /// `Config` when failed events fill the room: take them with `flush`.
+    pub async fn send(&self, event: SendEvent) -> Result<(), Error> {
+        self.queue(self.customer.clone(), event).await
+    }
+
+    /// The same for one customer of the account.
+    ///
+    /// # Errors
+    /// As [`Batcher::send`].
+    pub async fn send_for(&self, customer: &str, event: SendEvent) -> Result<(), Error> {
+        self.queue(Some(Arc::from(customer)), event).await
+    }
+
+    async fn queue(&self, customer: Option<Arc<str>>, mut event: SendEvent) -> Result<(), Error> {
+        let refused = |detail: String| Error::new(ErrorKind::Config, "queue an event", detail);
+        event.id.get_or_insert_with(random_key);
+        let body = serde_json::to_vec(&event).map_err(|error| refused(error.to_string()))?;
+        let bytes = (body.len() + OVERHEAD_BYTES).min(self.room_bytes) as u32;
+        let mut waiting = std::pin::pin!(Arc::clone(&self.room).acquire_many_owned(bytes));
+        let room = loop {
+            let failed = self.failures.load(Ordering::Relaxed);
+            if failed as usize >= self.room_bytes.saturating_sub(bytes as usize) {
+                return Err(refused("failed events fill the buffer; take them with flush".to_owned()));
+            }
+            tokio::select! {
+                room = &mut waiting => break room.map_err(|_| refused("the batcher is closed".to_owned()))?,
+                // Others may fail meanwhile, and then nobody makes room.
+                () = tokio::time::sleep(Duration::from_millis(100)) => {}
+            }
+        };
+        let queued = Queued { customer, body: body.into(), room };
+        self.queue.send(Message::Event(queued)).map_err(|_| refused("the batcher has ended".to_owned()))
+    }
+
+    /// Waits until everything that was queued before is settled, and tells what became of it.
+    pub async fn flush(&self) -> Flushed {
+        let (tell, told) = oneshot::channel();
+        let asked = self.queue.send(Message::Flush(tell));
+        if asked.is_err() { Flushed::default() } else { told.await.unwrap_or_default() }
+    }
+
+    /// The last flush.
+    pub async fn close(self) -> Flushed {
+        self.flush().await
+    }
+}
+
+type Customer = Option<Arc<str>>;
+
+/// Events of one customer that gather.
+#[derive(Debug)]
+struct Open {
+    events: Vec<Queued>,
+    bytes: usize,
+    since: Instant,
+}
+
+struct Worker {
+    transport: Transport,
+    options: BatchOptions,
+    open: HashMap<Customer, Open>,
+    /// When batches were opened, the oldest first; those that were sent meanwhile are passed over.
+    ages: VecDeque<(Instant, Customer)>,
+    /// Customers with a request under way.
+    busy: HashSet<Customer>,
+    flights: JoinSet<(Customer, u64, Vec<Lost>)>,
+    settled: Flushed,
+    /// The room that failed events take until they are taken.
+    kept: Vec<OwnedSemaphorePermit>,
+    flushes: Vec<oneshot::Sender<Flushed>>,
+    failures: Arc<AtomicU64>,
+}
+
+struct Lost {
+    queued: Queued,
+    error: Error,
+}
+
+impl Worker {
+    async fn run(mut self, mut messages: mpsc::UnboundedReceiver<Message>) {
+        let mut is_open = true;
+        while is_open || !self.open.is_empty() || !self.flights.is_empty() {
+            let due = self.oldest().map(|since| since + self.options.wait_max);
+            tokio::select! {
+                // While a flush is under way nothing new is taken: it would be waited for too.
+                message = messages.recv(), if is_open && self.flushes.is_empty() => match message {
+                    Some(Message::Event(queued)) => self.gather(queued),
+                    Some(Message::Flush(tell)) => {
+                        self.flushes.push(tell);
+                        self.ship_all();
+                    }
+                    None => {
+                        is_open = false;
+                        self.ship_all();
+                    }
+                },
+                Some(landed) = self.flights.join_next(), if !self.flights.is_empty() => {
+                    if let Ok((customer, sent, lost)) = landed {
+                        self.settle(&customer, sent, lost);
+                        self.ship(customer.clone(), !is_open || !self.flushes.is_empty());
+                        if let Some(open) = self.open.get(&customer).filter(|_| !self.busy.contains(&customer)) {
+                            self.ages.push_front((open.since, customer));
+                        }
+                    }
+                }
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                    if let Some((_, customer)) = self.ages.pop_front() {
+                        self.ship(customer, true);
+                    }
+                }
+            }
+            if self.open.is_empty() && self.flights.is_empty() {
+                self.answer();
+            }
+        }
+    }
+
+    /// When the oldest batch was opened that may be sent.
+    fn oldest(&mut self) -> Option<Instant> {
+        while let Some((since, customer)) = self.ages.front() {
+            let waits = self.open.get(customer).is_some_and(|open| open.since == *since);
+            // What has a request under way is looked at when that has landed.
+            if waits && !self.busy.contains(customer) {
+                return Some(*since);
+            }
+            self.ages.pop_front();
+        }
+        None
+    }
+
+    fn gather(&mut self, queued: Queued) {
+        let customer = queued.customer.clone();
+        let open = self.open.entry(customer.clone()).or_insert_with(|| {
+            let since = Instant::now();
+            self.ages.push_back((since, customer.clone()));
+            Open { events: Vec::new(), bytes: 0, since }
+        });
+        open.bytes += queued.body.len() + 1;
+        open.events.push(queued);
+        self.ship(customer, false);
+    }
+
+    fn ship_all(&mut self) {
+        let customers: Vec<Customer> = self.open.keys().cloned().collect();
+        for customer in customers {
+            self.ship(customer, true);
+        }
+    }
+
+    /// Sends the batch of a customer, if it has no request under way, when it is full, old enough, or `now`.
+    fn ship(&mut self, customer: Customer, now: bool) {
+        let options = &self.options;
+        if self.busy.contains(&customer) {
+            return;
+        }
+        let Some(mut open) = self.open.remove(&customer) else { return };
+        let full = open.events.len() >= options.events_max || open.bytes >= options.bytes_max;
+        if !now && !full && open.since.elapsed() < options.wait_max {
+            self.open.insert(customer, open);
+            return;
+        }
+        let mut bytes = 0;
+        let fits = open.events.iter().take(options.events_max).take_while(|queued| {
+            bytes += queued.body.len() + 1;
+            bytes <= options.bytes_max
+        });
+        let rest = open.events.split_off(fits.count().clamp(1, open.events.len()));
+        if !rest.is_empty() {
+            let bytes = rest.iter().map(|queued| queued.body.len() + 1).sum();
+            self.open.insert(customer.clone(), Open { events: rest, bytes, since: open.since });
+        }
+        self.busy.insert(customer.clone());
+        let (transport, batch, give_up) = (self.transport.clone(), open.events, Instant::now() + options.give_up_after);
+        self.flights.spawn(async move {
+            let (sent, lost) = deliver(&transport, customer.as_deref(), batch, give_up).await;
+            (customer, sent, lost)
+        });
+    }
+
+    fn settle(&mut self, customer: &Customer, sent: u64, lost: Vec<Lost>) {
+        self.busy.remove(customer);
+        self.settled.sent += sent;
+        for Lost { queued, error } in lost {
+            let Ok(event) = serde_json::from_slice(&queued.body) else { continue };
+            let customer = queued.customer.as_deref().map(str::to_owned);
+            self.settled.failed.push(FailedEvent { customer, event, error });
+            self.failures.fetch_add(queued.room.num_permits() as u64, Ordering::Relaxed);
+            self.kept.push(queued.room);
+        }
+    }
+
+    fn answer(&mut self) {
+        for tell in self.flushes.drain(..) {
+            match tell.send(std::mem::take(&mut self.settled)) {
+                Ok(()) => {
+                    self.kept.clear();
+                    self.failures.store(0, Ordering::Relaxed);
+                }
+                // Whoever asked has gone: the next who asks is told.
+                Err(settled) => self.settled = settled,
+            }
+        }
+    }
+}
+
+/// Sends a batch until it is taken, or certainly is not. A request that is refused is halved until the events are found that
+/// are at fault, so that these alone fail.
+async fn deliver(
+    transport: &Transport,
+    customer: Option<&str>,
+    batch: Vec<Queued>,
+    give_up: Instant,
+) -> (u64, Vec<Lost>) {
+    let (mut sent, mut lost, mut todo) = (0, Vec::new(), vec![batch]);
+    while let Some(mut batch) = todo.pop() {
+        match post(transport, customer, &batch, give_up).await {
+            Ok(()) => sent += batch.len() as u64,
+            Err(error) if batch.len() > 1 && is_about_content(&error) => {
+                let second = batch.split_off(batch.len() / 2);
+                todo.push(second);
+                todo.push(batch);
+            }
+            Err(error) => lost.extend(batch.into_iter().map(|queued| Lost { queued, error: error.clone() })),
+        }
+    }
+    (sent, lost)
+}
+
+fn is_about_content(error: &Error) -> bool {
+    matches!(error.status, Some(400 | 413 | 422))
+}
+
+async fn post(transport: &Transport, customer: Option<&str>, batch: &[Queued], give_up: Instant) -> Result<(), Error> {
+    let mut body = BytesMut::with_capacity(batch.iter().map(|queued| queued.body.len() + 1).sum::<usize>() + 1);
+    for (at, queued) in batch.iter().enumerate() {
+        body.put_u8(if at == 0 { b'[' } else { b',' });
+        body.put_slice(&queued.body);
+    }
+    body.put_u8(b']');
+    let call = Call::new(Method::POST, &["v1", "events"]).for_customer(customer).raw("application/json", body.freeze());
+    let mut attempt = 1;
+    loop {
+        match transport.attempts(&call).await {
+            Ok(_) => return Ok(()),
+            Err(error) => {
+                let wait = error.retry_after.unwrap_or_else(|| backoff(attempt));
+                if !error.is_transient() || Instant::now() + wait >= give_up {
+                    return Err(error);
+                }
+                tokio::time::sleep(wait).await;
+                attempt += 1;
+            }
+        }
+    }
+}

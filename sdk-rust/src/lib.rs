@@ -19,6 +19,7 @@ mod error;
 mod follow;
 mod page;
 mod transport;
+pub mod webhook;
 
 pub use batch::{BatchOptions, Batcher, FailedEvent, Flushed};
 pub use client::Fastn;

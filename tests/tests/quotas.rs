@@ -456,11 +456,18 @@ async fn callers(client: &Fastn, customer: &Fastn) -> anyhow::Result<()> {
     let waits = r#"export default (ctx) => ctx.waitForEvent({ type: "never" }, { timeout: "30m" })"#;
     let once = json!({"tier": "instant", "flow": {"singleton": {"mode": "skip"}}});
     put_workflow(client, "once", once, waits).await?;
-    let first = customer.run("once", json!({})).await?;
+    let own = customer.clone();
+    let first = tokio::spawn(async move { own.run("once", json!({})).await });
+    let live = until("the first one runs", async || {
+        let rows = customer.executions().filter("workflow", Some("once")).take(1).await?;
+        Ok(rows.into_iter().next())
+    })
+    .await?;
     let refused = customer.run("once", json!({})).await.unwrap_err();
     assert_eq!((refused.code, refused.status), (Some(ErrorCode::Conflict), Some(409)), "{refused}");
-    assert!(refused.detail.contains(&first.execution_id), "{refused}");
-    customer.cancel(&first.execution_id).await?;
+    assert!(refused.detail.contains(&live.id), "{refused}");
+    customer.cancel(&live.id).await?;
+    assert!(first.await?.is_err(), "its caller is told of the cancellation");
     Ok(())
 }
 

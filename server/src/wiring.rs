@@ -83,7 +83,9 @@ pub(crate) struct Node {
 impl Node {
     /// Opens the data, starts the roles, and listens. `extra` are routes of the development mode.
     pub(crate) async fn start(config: &ServeConfig, extra: Router) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(&config.data)
+        // What is in it is the customers': no other user of the machine reads it.
+        std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
+            .create(&config.data)
             .with_context(|| format!("make the data directory {}", config.data.display()))?;
         let metrics = metrics_recorder()?;
         let log = open_log(config).await?;

@@ -152,6 +152,87 @@ async fn killed_replays(plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A step that fails after its call.
+const STEP_BROKEN: &str = r#"
+export default async function (ctx: any) {
+  await ctx.step("before", async () => { await fetch("SINK/before", { method: "POST", body: "1" }); });
+  await ctx.step("call", async () => { await fetch("SINK/call", { method: "POST", body: "1" }); throw new Error("no"); });
+}
+"#;
+
+/// Property: a replay from the failed step makes the calls of that step again, and not those of the steps before it; and the
+/// preview says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_failed_step_runs_again_as_a_whole() -> anyhow::Result<()> {
+    let sink = Sink::start(Duration::from_millis(1)).await?;
+    let mut server = Cluster::start(&Plan::embedded()).await?;
+    let client = server.client("api")?;
+    put_customer(&client, "cus", json!({})).await?;
+    let broken = STEP_BROKEN.replace("SINK", &sink.url);
+    put_workflow(&client, "job", json!({}), &broken).await?;
+    let own = client.customer("cus");
+    own.send(&event("job", 1)).await?;
+    ended(&own, "job", 1).await?;
+    publish(&client, "job", &broken.replace(r#"throw new Error("no");"#, "")).await?;
+    let request = replay(json!({"select": {"of": "dead_letters"}, "from": "failed_step", "version": 0}));
+    let preview = client.preview_replay(&request).await?;
+    let sample = &preview.sample[0];
+    assert!(sample.kept.len() == 1 && sample.kept[0].starts_with("before/"), "{sample:?}");
+    assert!(sample.calls_again.len() == 1 && sample.calls_again[0].starts_with("call/"), "{sample:?}");
+    let done = over(&client, &client.start_replay(&request).await?.id).await?;
+    assert_eq!((done.succeeded, done.failed), (1, 0), "{done:?}");
+    let count = |path: &str| sink.calls().iter().filter(|call| call.path.ends_with(path)).count();
+    assert_eq!((count("/before"), count("/call")), (1, 2));
+    server.forget();
+    Ok(())
+}
+
+/// Property: events that a quota refused are taken once, however often they are replayed in bulk: while the limit still
+/// holds, after it is raised, and once more; and a replay that is cancelled tells what it had started.
+#[tokio::test(flavor = "multi_thread")]
+async fn blocked_events_are_taken_once() -> anyhow::Result<()> {
+    const EVENTS: usize = 6;
+    let sink = Sink::start(Duration::from_millis(1)).await?;
+    let mut server = Cluster::start(&Plan::embedded()).await?;
+    let client = server.client("api")?;
+    put_customer(&client, "cus", json!({"quotas": {"eventsPerDay": {"limit": 1}}})).await?;
+    put_workflow(&client, "job", json!({}), &MENDED.replace("SINK", &sink.url)).await?;
+    let own = client.customer("cus");
+    let events: Vec<SendEvent> = (0..EVENTS).map(|n| event("job", n)).collect();
+    // The edge lets one pass; the rest is refused at admission, as after a burst over several nodes.
+    for event in &events {
+        let _refused_at_the_edge = own.send(event).await;
+    }
+    let blocked = until("events are refused", || async {
+        let rows = own.events().filter("quota", Some("blocked")).take(100).await?;
+        Ok((!rows.is_empty()).then_some(rows.len()))
+    })
+    .await?;
+    let request = replay(json!({"select": {"of": "events", "quota": "blocked"}, "ratePerSecond": 100}));
+    let done = over(&client, &client.start_replay(&request).await?.id).await?;
+    assert_eq!((done.succeeded, done.failed), (0, blocked as u64), "the limit still holds: {done:?}");
+    put_customer(&client, "cus", json!({"quotas": {"eventsPerDay": {"limit": 100}}})).await?;
+    let preview = client.preview_replay(&request).await?;
+    assert_eq!(preview.total, blocked as u64, "each is listed once: {preview:?}");
+    let done = over(&client, &client.start_replay(&request).await?.id).await?;
+    assert_eq!((done.succeeded, done.failed, done.skipped), (blocked as u64, 0, 0), "{done:?}");
+    let done = over(&client, &client.start_replay(&request).await?.id).await?;
+    assert_eq!((done.started, done.skipped), (0, blocked as u64), "{done:?}");
+    assert_eq!(ended(&own, "job", blocked + 1).await?.len(), blocked + 1);
+
+    let request = replay(json!({"select": {"of": "executions"}, "ratePerSecond": 1}));
+    let id = client.start_replay(&request).await?.id;
+    until("one is started", || async {
+        let rows = own.executions().take(100).await?;
+        Ok(rows.iter().any(|row| row.replay_of.is_some()).then_some(()))
+    })
+    .await?;
+    client.cancel_replay(&id).await?;
+    until("the count is told", || async { Ok((client.replay_job(&id).await?.started > 0).then_some(())) }).await?;
+    server.forget();
+    Ok(())
+}
+
 /// Executions of two versions: numbers below 4 fail with version 1, 4 and 5 complete with version 2.
 async fn mixed(client: &Fastn, sink: &Sink) -> anyhow::Result<()> {
     put_customer(client, "cus", json!({})).await?;

@@ -154,6 +154,11 @@ impl Engine {
         }
     }
 
+    /// Whether something is to be deleted from the memory.
+    pub(crate) fn has_forgotten(&self) -> bool {
+        self.changes.forgets()
+    }
+
     /// Whether there is anything to count.
     pub(crate) fn has_rules(&self) -> bool {
         !self.rules.is_empty()

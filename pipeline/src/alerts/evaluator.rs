@@ -231,7 +231,8 @@ impl Evaluator {
             stretch.evaluated = now;
         }
         observe::behind(now.since(stretch.evaluated));
-        if news || now.since(stretch.saved) >= self.options.save_every {
+        // What is forgotten is gone at once: an erasure waits for it.
+        if news || stretch.engine.has_forgotten() || now.since(stretch.saved) >= self.options.save_every {
             self.save(stretch).await?;
         }
         for notice in stretch.engine.due(now) {

@@ -63,6 +63,10 @@ impl Changes {
         self.deletes.insert(format!("alert/{id}"));
     }
 
+    pub(super) fn forgets(&self) -> bool {
+        !self.deletes.is_empty()
+    }
+
     pub(super) fn forget_rule(&mut self, key: &Key, buckets: impl Iterator<Item = i64>) {
         self.deletes.insert(rule_key(key));
         self.deletes.extend(buckets.map(|start| bucket_key(key, start)));

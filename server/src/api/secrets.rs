@@ -116,8 +116,10 @@ pub(crate) async fn delete(
 }
 
 /// The customer whose secret it is. A secret never leaves its customer's region either.
+/// Without a word in the request it is the one that the request acts for.
 pub(super) fn owner(api: &Api, caller: &Caller, customer: Option<&str>) -> ApiResult<Option<CustomerId>> {
-    let customer = checked("customer", customer.map(CustomerId::new).transpose())?;
+    let named = checked("customer", customer.map(CustomerId::new).transpose())?;
+    let customer = named.or_else(|| caller.reach().customer().cloned());
     caller.may_configure_for(customer.as_ref())?;
     if let Some(customer) = &customer {
         api.residency.check(&api.catalog.current(), &Scope::new(caller.account.clone(), customer.clone()))?;

@@ -1,12 +1,14 @@
 //! What a replay appends: a command that runs an execution again, or an event that comes again. Both have ids made of what
 //! asked for them and what they repeat, so that appending them twice is once.
 
-use fastn_contract::activity::Origin;
+use fastn_contract::activity::{ExecutionView, Origin};
 use fastn_contract::command::ReplayFrom;
 use fastn_contract::error::ErrorCode;
 use fastn_contract::flow::Priority;
+use fastn_contract::quota::QuotaOutcome;
 use fastn_domain::catalog::Catalog;
 use fastn_domain::event::{EventRecord, Header, Replay};
+use fastn_domain::journal::OpRecord;
 use fastn_domain::route::replay_execution;
 use fastn_domain::{EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
 use fastn_store::{ReplaySource, StoredEvent};
@@ -41,6 +43,15 @@ pub(super) fn event_again(id: EventId, of: &str, stored: StoredEvent) -> Result<
     event.headers.retain(|header| header.name != REPLAY_OF);
     event.headers.push(Header { name: REPLAY_OF.to_owned(), value: of.to_owned() });
     Ok(event)
+}
+
+/// An event that a quota refused, once more under its own id: so it is taken once, whoever replays it how often.
+pub(super) fn blocked_again(id: &EventId, stored: Option<StoredEvent>) -> Result<EventRecord, String> {
+    let stored = stored.ok_or("its payload is gone")?;
+    if stored.view.quota != Some(QuotaOutcome::Blocked) {
+        return Err("it was taken since".to_owned());
+    }
+    event_as_it_came(id.clone(), stored)
 }
 
 /// The event as it came.
@@ -84,6 +95,19 @@ pub(crate) fn version_to_run(catalog: &Catalog, source: &ReplaySource, asked: Op
     Err(ApiError::new(ErrorCode::WorkflowNotPublished, detail))
 }
 
+/// The results that a replay from the failed step keeps: none of the step itself in which the error was thrown, whose calls
+/// go out again.
+pub(super) fn before_failure(view: &ExecutionView, results: Vec<OpRecord>) -> Vec<OpRecord> {
+    let name = view.error.as_ref().and_then(|error| error.step.as_deref());
+    let steps = view.steps.iter().flatten();
+    let failed = steps.filter(|step| step.kind == "step" && Some(step.name.as_str()) == name).next_back();
+    let within = |key: &str| {
+        let rest = failed.and_then(|failed| key.strip_prefix(failed.key.as_str()));
+        rest.is_some_and(|rest| rest.starts_with(['/', '~']))
+    };
+    results.into_iter().filter(|result| !within(&result.key)).collect()
+}
+
 /// The command that runs an execution again.
 pub(crate) fn replay_of(
     source: ReplaySource,
@@ -113,7 +137,7 @@ pub(crate) fn replay_of(
         input: source.input,
         results: match from {
             ReplayFrom::Start => Vec::new(),
-            ReplayFrom::FailedStep => source.results,
+            ReplayFrom::FailedStep => before_failure(&source.view, source.results),
         },
     })
 }

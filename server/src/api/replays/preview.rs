@@ -7,7 +7,7 @@ use fastn_contract::replay::{
 use fastn_domain::replay::kept_results;
 use fastn_domain::{EventId, ExecutionId, Reach};
 
-use super::build::{event_again, version_to_run};
+use super::build::{before_failure, blocked_again, event_again, version_to_run};
 use super::select::{Item, Selection, What};
 use crate::api::Api;
 use crate::api::problem::ApiResult;
@@ -53,6 +53,7 @@ async fn shown(api: &Api, request: &StartReplay, item: Item) -> ApiResult<Replay
     match &item.what {
         What::Refused(reason) => shown.skipped = Some(reason.clone()),
         What::Event(id) => shown.skipped = event_skipped(api, &item, id).await?,
+        What::Blocked(id) => shown.skipped = blocked_skipped(api, &item, id).await?,
         What::Execution(id) => execution(api, request, &item, *id, &mut shown).await?,
     }
     Ok(shown)
@@ -62,6 +63,11 @@ async fn event_skipped(api: &Api, item: &Item, id: &EventId) -> ApiResult<Option
     let source = api.store.stored_event(&Reach::Customer(item.scope.clone()), id).await?;
     let Some(source) = source else { return Ok(Some("its payload is gone".to_owned())) };
     Ok(event_again(id.clone(), id.as_str(), source).err())
+}
+
+async fn blocked_skipped(api: &Api, item: &Item, id: &EventId) -> ApiResult<Option<String>> {
+    let source = api.store.stored_event(&Reach::Customer(item.scope.clone()), id).await?;
+    Ok(blocked_again(id, source).err())
 }
 
 async fn execution(
@@ -83,7 +89,7 @@ async fn execution(
     }
     let results = match request.from {
         ReplayFrom::Start => Vec::new(),
-        ReplayFrom::FailedStep => kept_results(source.results),
+        ReplayFrom::FailedStep => kept_results(before_failure(&source.view, source.results)),
     };
     shown.kept = results.into_iter().map(|result| result.key).collect();
     let steps = source.view.steps.unwrap_or_default().into_iter();

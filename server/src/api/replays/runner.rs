@@ -19,12 +19,13 @@ use fastn_contract::replay::{REPLAY_RATE_DEFAULT, ReplayStatus};
 use fastn_domain::catalog::ResourceKind;
 use fastn_domain::event::{COMMAND_TYPE, Command, EventRecord};
 use fastn_domain::partition::partition_of;
+use fastn_domain::time::parse_rfc3339;
 use fastn_domain::{AccountId, CustomerId, EventId, ExecutionId, Reach, Timestamp};
 use fastn_log::{LogError, Record, Topic, event_record_at};
 use fastn_store::{EventState, Expect, ResourceWrite, StoreError, StoreErrorKind};
 use tokio::time::Instant;
 
-use super::build::{event_again, replay_of, request_of, version_to_run};
+use super::build::{blocked_again, event_again, replay_of, request_of, version_to_run};
 use super::select::{Item, Selection, What, reach_of};
 use super::stored::{Lease, StoredReplay};
 use crate::api::commands::SOURCE;
@@ -87,7 +88,13 @@ pub(super) struct Runner {
 pub(super) async fn run(ports: Ports, node: Arc<str>, account: AccountId, id: String) {
     loop {
         let stopped = match Runner::take(&ports, &node, &account, &id).await {
-            Ok(mut runner) => runner.work().await,
+            Ok(mut runner) => {
+                let stopped = runner.work().await;
+                if let Err(Stop::NotOurs) = stopped {
+                    runner.leave().await;
+                }
+                stopped
+            }
             Err(stop) => Err(stop),
         };
         match stopped {
@@ -201,10 +208,51 @@ impl Runner {
 
     /// The ids of those that a node has appended before, and that are projected.
     async fn there_already(&self, items: &[Item]) -> Result<HashSet<EventId>, Stop> {
-        let ids: Vec<EventId> = items.iter().filter_map(|item| item.appended_as(&self.id)).collect();
-        let reach = reach_of(&self.account, self.customer.clone());
-        let states = self.ports.store.event_states(&reach, &ids).await?;
-        Ok(states.into_iter().map(|state| state.id).collect())
+        let states = self.ports.store.event_states(&self.reach(), &self.own_ids(items)).await?;
+        let mut there: HashSet<EventId> = states.into_iter().map(|state| state.id).collect();
+        for item in items {
+            if let What::Blocked(id) = &item.what
+                && self.came_since(item, id).await?
+            {
+                there.insert(id.clone());
+            }
+        }
+        Ok(there)
+    }
+
+    /// The ids that only this replay has given.
+    fn own_ids(&self, items: &[Item]) -> Vec<EventId> {
+        let own = items.iter().filter(|item| !matches!(item.what, What::Blocked(_)));
+        own.filter_map(|item| item.appended_as(&self.id)).collect()
+    }
+
+    /// Whether an event came once more since the replay was asked for.
+    async fn came_since(&self, item: &Item, id: &EventId) -> Result<bool, Stop> {
+        let newest = self.ports.store.event(&Reach::Customer(item.scope.clone()), id).await?;
+        let received = newest.and_then(|view| parse_rfc3339(&view.received_at));
+        Ok(received.is_some_and(|received| received >= self.replay.created))
+    }
+
+    fn reach(&self) -> Reach {
+        reach_of(&self.account, self.customer.clone())
+    }
+
+    /// What was started since it was last written down is told though the replay was cancelled meanwhile.
+    async fn leave(&self) {
+        let reach = Reach::Account(self.account.clone());
+        let Ok(Some(row)) = self.ports.store.resource(&reach, ResourceKind::Replay, &self.id).await else { return };
+        let Ok(mut replay) = StoredReplay::read(&row) else { return };
+        if replay.status != ReplayStatus::Cancelled || replay.counts.started >= self.replay.counts.started {
+            return;
+        }
+        replay.counts = self.replay.counts;
+        let Ok(body) = serde_json::to_string(&replay) else { return };
+        let (kind, id) = (ResourceKind::Replay, self.id.clone());
+        let expect = Expect::Version(row.version);
+        let write = ResourceWrite { kind, customer: self.customer.clone(), id, body: Some(body), expect };
+        if let Err(error) = self.ports.store.write(&self.account, vec![write]).await {
+            observe::replay_interrupted(&self.id, &error);
+        }
     }
 
     async fn start_some(&mut self, items: Vec<Item>, rate: u32) -> Result<(), Stop> {
@@ -248,6 +296,7 @@ impl Runner {
             What::Refused(reason) => return Ok(Err(reason.clone())),
             _ if catalog.customer(&item.scope).is_none() => return Ok(Err(gone())),
             What::Execution(of) => *of,
+            What::Blocked(id) => return Ok(blocked_again(id, self.ports.store.stored_event(&reach, id).await?)),
             What::Event(of) => {
                 let source = self.ports.store.stored_event(&reach, of).await?;
                 let again = match (source, item.appended_as(&self.id)) {
@@ -348,8 +397,15 @@ impl Runner {
 
     /// Of those that have ended, whether they ended well.
     async fn outcomes(&self, items: &[Item]) -> Result<Vec<bool>, Stop> {
-        let reach = reach_of(&self.account, self.customer.clone());
-        let ids: Vec<EventId> = items.iter().filter_map(|item| item.appended_as(&self.id)).collect();
+        let reach = self.reach();
+        let mut ids = self.own_ids(items);
+        for item in items {
+            if let What::Blocked(id) = &item.what
+                && self.came_since(item, id).await?
+            {
+                ids.push(id.clone());
+            }
+        }
         let mut events: HashMap<EventId, EventState> = HashMap::new();
         for state in self.ports.store.event_states(&reach, &ids).await? {
             // One that was appended twice is a duplicate of itself.

@@ -2,11 +2,14 @@
 //! often it is walked: only what was there when the replay was asked for counts, and what its own work changes (a dead
 //! letter that becomes replayed) does not take an item out.
 
+use std::collections::HashSet;
+
 use fastn_contract::activity::{
     DeadLetterStatus, DeadLetterView, EventStatus, EventView, ExecutionError, ExecutionView,
 };
 use fastn_contract::command::ReplayFrom;
 use fastn_contract::page::PAGE_LIMIT_MAX;
+use fastn_contract::quota::QuotaOutcome;
 use fastn_contract::replay::{
     REPLAY_IDS_MAX, REPLAY_ITEMS_MAX, REPLAY_RATE_DEFAULT, REPLAY_RATE_MAX, ReplaySelection, StartReplay,
 };
@@ -33,6 +36,8 @@ pub(super) struct Item {
 pub(super) enum What {
     Execution(ExecutionId),
     Event(EventId),
+    /// One that a quota refused, and that leaves nothing behind: it comes again under its own id.
+    Blocked(EventId),
     /// It was named and cannot be replayed, for this reason.
     Refused(String),
 }
@@ -48,6 +53,7 @@ impl Item {
         match &self.what {
             What::Execution(of) => EventId::new(&request_of(job, *of)).ok(),
             What::Event(of) => repeated_event(job, self.scope.customer.as_str(), of.as_str()),
+            What::Blocked(of) => Some(of.clone()),
             What::Refused(_) => None,
         }
     }
@@ -149,7 +155,10 @@ impl Selection {
                 };
                 let page = store.events(&self.reach, &filter, &page).await?;
                 let chosen = page.items.iter().filter(|view| self.takes_event(view));
-                Ok(Items { items: chosen.filter_map(|view| self.event(view)).collect(), next: page.next_cursor })
+                // One that was sent again, and refused again, is listed each time.
+                let mut seen = HashSet::new();
+                let once = chosen.filter(|view| seen.insert((&view.customer, &view.id)));
+                Ok(Items { items: once.filter_map(|view| self.event(view)).collect(), next: page.next_cursor })
             }
         }
     }
@@ -159,7 +168,7 @@ impl Selection {
         let from = cursor.and_then(|cursor| cursor.parse::<usize>().ok()).unwrap_or(0).min(ids.len());
         let to = (from + rows as usize).min(ids.len());
         let mut items = Vec::with_capacity(to - from);
-        for id in &ids[from..to] {
+        for id in ids[from..to].iter().enumerate().filter(|(at, id)| !ids[..from + at].contains(id)).map(|(_, id)| id) {
             items.extend(self.named_one(store, id).await?);
         }
         Ok(Items { items, next: (to < ids.len()).then(|| to.to_string()) })
@@ -262,7 +271,8 @@ impl Selection {
     }
 
     fn event(&self, view: &EventView) -> Option<Item> {
-        let what = What::Event(EventId::new(&view.id).ok()?);
+        let id = EventId::new(&view.id).ok()?;
+        let what = if view.quota == Some(QuotaOutcome::Blocked) { What::Blocked(id) } else { What::Event(id) };
         Some(Item { id: view.id.clone(), scope: self.scope(&view.customer)?, what })
     }
 

@@ -99,8 +99,8 @@ pub(crate) fn version_to_run(catalog: &Catalog, source: &ReplaySource, asked: Op
 /// go out again.
 pub(super) fn before_failure(view: &ExecutionView, results: Vec<OpRecord>) -> Vec<OpRecord> {
     let name = view.error.as_ref().and_then(|error| error.step.as_deref());
-    let steps = view.steps.iter().flatten();
-    let failed = steps.filter(|step| step.kind == "step" && Some(step.name.as_str()) == name).next_back();
+    let mut steps = view.steps.iter().flatten();
+    let failed = steps.rfind(|step| step.kind == "step" && Some(step.name.as_str()) == name);
     let within = |key: &str| {
         let rest = failed.and_then(|failed| key.strip_prefix(failed.key.as_str()));
         rest.is_some_and(|rest| rest.starts_with(['/', '~']))

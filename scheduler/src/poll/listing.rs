@@ -116,6 +116,7 @@ impl<'p> Listing<'p> {
     async fn pages(&mut self, held: &mut Held<'_>, catalog: &Catalog) -> Result<Option<Duration>, Stop> {
         let mut page = self.poll.first_page();
         let mut link: Option<Url> = None;
+        let mut before = Vec::new();
         let began = held.parts.clock.now();
         loop {
             if held.parts.clock.now().since(began) > LISTING_MAX {
@@ -141,6 +142,11 @@ impl<'p> Listing<'p> {
             let records = self.poll.records(&body).ok_or_else(|| {
                 Stop::Failed(format!("the answer has no array at the path {:?}", self.poll.spec.records))
             })?;
+            // One that does not read the number of the page gives its first for ever.
+            if !records.is_empty() && answer.body == before {
+                let told = "the source gives the same page again; does it read the place of {{page}} in the request?";
+                return Err(Stop::Failed(told.to_owned()));
+            }
             self.compare(records, held).await?;
             self.poll.follow(&mut self.greatest, &body, records);
             let header = header(&answer, "link");
@@ -150,6 +156,7 @@ impl<'p> Listing<'p> {
                 NextPage::Page(next) => page = next,
                 NextPage::Link(next) => link = Some(followed(&here, &next)?),
             }
+            before = answer.body;
             if self.counts.pages == PAGES_MAX {
                 return Err(Stop::Failed(format!("there are more than {PAGES_MAX} pages")));
             }

@@ -149,6 +149,10 @@ async fn a_failure_tells_what_it_saw_and_no_more() {
         let failed = world.poll(&mut polling).await;
         assert_eq!((outcome(&failed), detail(&failed)), (PollOutcome::Failed, why), "{path}");
     }
+    world.trigger("/all?page={{page}}", json!({"paging": {"mode": "page"}}));
+    let asked = world.source.asked();
+    assert!(detail(&world.poll(&mut polling).await).starts_with("the source gives the same page again"));
+    assert_eq!(world.source.asked(), asked + 2);
     world.trigger("/all", json!({"records": "nothing"}));
     assert_eq!(detail(&world.poll(&mut polling).await), "the answer has no array at the path \"nothing\"");
     assert_eq!(world.told().len(), 3);

@@ -116,10 +116,11 @@ pub(crate) async fn delete(
 }
 
 /// The customer whose secret it is. A secret never leaves its customer's region either.
-/// Without a word in the request it is the one that the request acts for.
+/// Without a word in the body it is the one for whom a key of the account acts.
 pub(super) fn owner(api: &Api, caller: &Caller, customer: Option<&str>) -> ApiResult<Option<CustomerId>> {
     let named = checked("customer", customer.map(CustomerId::new).transpose())?;
-    let customer = named.or_else(|| caller.reach().customer().cloned());
+    let acts_for = caller.reach().customer().cloned().filter(|_| caller.may_configure().is_ok());
+    let customer = named.or(acts_for);
     caller.may_configure_for(customer.as_ref())?;
     if let Some(customer) = &customer {
         api.residency.check(&api.catalog.current(), &Scope::new(caller.account.clone(), customer.clone()))?;

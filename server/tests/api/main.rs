@@ -40,6 +40,36 @@ async fn nothing_is_open_by_accident() {
     assert!(tried > 25, "{tried}");
 }
 
+/// Property: a secret that a key of the account sets in the name of a customer is that customer's; an array passes for no
+/// object; a limit on requests that leaves no room can be raised by a key of the account, is not got round by the name of
+/// a customer that is not there, and such a name has no usage.
+#[tokio::test]
+async fn nobody_is_locked_out_or_slips_by() {
+    let server = Server::completing().await;
+    server.ready_to_run("instant").await;
+    let acts = [("x-fastn-access-key", KEY), ("x-fastn-account-tenant-id", "cus_acme")];
+    let (status, secret) =
+        server.with("PUT", "/v1/secrets/OWN", Some(json!({"name": "OWN", "value": "v"})), &acts).await;
+    assert_eq!((status, &secret["customer"]), (StatusCode::CREATED, &json!("cus_acme")), "{secret}");
+    let (status, answer) = server.call("PUT", "/v1/settings/retention", Some(json!([5, 3]))).await;
+    assert_eq!((status, answer["errors"][0]["path"].as_str()), (StatusCode::BAD_REQUEST, Some("body")), "{answer}");
+
+    let tiny = json!({"id": "tiny", "quotas": {"apiCallsPerDay": {"limit": 1}}});
+    let (status, answer) = server.call("PUT", "/v1/plans/tiny", Some(tiny)).await;
+    assert_eq!(status, StatusCode::CREATED, "{answer}");
+    server.call("PUT", "/v1/quota-settings", Some(json!({"plan": "tiny"}))).await;
+    let stranger = [("x-fastn-access-key", KEY), ("x-fastn-account-tenant-id", "cus_made_up")];
+    let mut refused = false;
+    for _ in 0..5 {
+        refused |= server.call("GET", "/v1/workflows", None).await.0 == StatusCode::TOO_MANY_REQUESTS;
+    }
+    assert!(refused);
+    assert_eq!(server.with("GET", "/v1/workflows", None, &stranger).await.0, StatusCode::TOO_MANY_REQUESTS);
+    let (status, answer) = server.call("PUT", "/v1/quota-settings", Some(json!({"plan": "unlimited"}))).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(server.call("GET", "/v1/workflows", None).await.0, StatusCode::OK);
+}
+
 /// Property: no operation shows or changes another account's objects, and a customer's key changes nothing of its account.
 #[tokio::test]
 async fn accounts_and_customers_are_apart() {

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastn_sdk::Fastn;
 use fastn_sdk::contract::activity::ExecutionStatus;
@@ -13,7 +13,7 @@ use fastn_sdk::contract::resource::SecretWrite;
 use fastn_tests::faults::cluster::PARTITIONS;
 use fastn_tests::faults::{Cluster, Plan};
 use fastn_tests::server::{binary, put_customer, put_workflow};
-use fastn_tests::{DEADLINE, Sink, files_with};
+use fastn_tests::{Sink, files_with, until};
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
@@ -24,6 +24,9 @@ const MARK: &str = "MARK-7f3a91c04e";
 const EVENTS: usize = 12;
 /// Events of each that wait for their batch.
 const HELD: usize = 3;
+
+/// Every row of every table, as text.
+const TABLES: &str = "SELECT schema_to_xml('public', true, false, '')";
 
 /// Uses every way in which a payload gets into the log: input, headers, state, logs, a call's answer, a sleep, an error.
 const WORKFLOW: &str = r#"
@@ -42,20 +45,6 @@ fn event(n: usize, how: &str, text: &str) -> SendEvent {
     let data = json!({"text": text, "how": how, "n": n});
     let body = json!({"id": format!("job-{n}"), "type": "job", "subject": text, "data": data});
     serde_json::from_value(body).unwrap()
-}
-
-async fn until<T, F: Future<Output = anyhow::Result<Option<T>>>>(
-    what: &str,
-    look: impl Fn() -> F,
-) -> anyhow::Result<T> {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look().await? {
-            return Ok(found);
-        }
-        anyhow::ensure!(began.elapsed() < DEADLINE, "{what}: not seen in time");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 /// Triggers whose events wait in batches, and are counted, by a value of their payloads.
@@ -87,24 +76,37 @@ async fn furnish(client: &Fastn, customer: &str, settings: Value, text: &str) ->
         let body = json!({"id": format!("held-{n}"), "type": "held", "data": data});
         own.send(&serde_json::from_value::<SendEvent>(body)?).await?;
     }
-    let about =
-        json!({"id": format!("about_{customer}"), "customer": customer, "description": text, "status": "enabled"});
+    let about = json!({"id": format!("about_{customer}"), "name": text, "customer": customer, "status": "enabled"});
     client.put_alert_rule(&serde_json::from_value(about)?).await?;
-    until("every execution at its rest", || async {
+    until("every execution at its rest", async || {
         let rows = own.executions().take(1_000).await?;
         let count = |status| rows.iter().filter(|row| row.status == status).count();
         let rests = [ExecutionStatus::Completed, ExecutionStatus::Failed, ExecutionStatus::Waiting].map(count);
         Ok((rests == [EVENTS / 3; 3]).then_some(()))
     })
-    .await
+    .await?;
+    until("its alert fires", async || Ok(own.alerts().take(1).await?.into_iter().next())).await?;
+    Ok(())
 }
 
 async fn erased(client: &Fastn, id: &str) -> anyhow::Result<ErasureView> {
-    until("the end of the erasure", || async {
+    until("the end of the erasure", async || {
         let view = client.erasure(id).await?;
         Ok((view.status == ErasureStatus::Done).then_some(view))
     })
     .await
+}
+
+/// The end of an erasure whose node is killed once the executions are stopped.
+async fn erased_over_a_kill(server: &mut Cluster, id: &str) -> anyhow::Result<ErasureView> {
+    let client = server.client("api")?;
+    until("its executions are stopped", async || {
+        Ok(client.erasure(id).await?.steps.iter().any(|step| step.step == "stopped").then_some(()))
+    })
+    .await?;
+    server.kill(NODE)?;
+    server.start_node(NODE).await?;
+    erased(&server.client("api")?, id).await
 }
 
 async fn export(client: &Fastn, customer: &str) -> anyhow::Result<Vec<Value>> {
@@ -141,14 +143,8 @@ async fn an_erased_customer_leaves_no_byte() -> anyhow::Result<()> {
     assert_eq!(client.erase_customer("cus").await?.id, began.id, "asking again answers the same erasure");
     assert_eq!(put_customer(&client, "cus", json!({})).await.unwrap_err().to_string().matches("erased").count(), 1);
     assert!(client.customer("cus").send(&event(99, "complete", MARK)).await.is_err(), "its events are refused");
-    until("its executions are stopped", || async {
-        Ok(client.erasure(&began.id).await?.steps.iter().any(|step| step.step == "stopped").then_some(()))
-    })
-    .await?;
-    server.kill(NODE)?;
-    server.start_node(NODE).await?;
+    let proof = erased_over_a_kill(&mut server, &began.id).await?;
     let client = server.client("api")?;
-    let proof = erased(&client, &began.id).await?;
     let steps: Vec<&str> = proof.steps.iter().map(|step| step.step.as_str()).collect();
     assert_eq!(steps, ["refused", "stopped", "deleted", "key_destroyed", "forgotten", "compacted", "done"]);
     let rows: HashMap<&str, u64> = proof.rows.iter().map(|rows| (rows.table.as_str(), rows.rows)).collect();
@@ -180,7 +176,7 @@ async fn an_erased_customer_leaves_no_byte() -> anyhow::Result<()> {
     put_customer(&client, "cus", json!({"encryptLog": true})).await?;
     // Of the ids that it used, hashes stay for as long as the window in which copies are recognised.
     client.customer("cus").send(&event(100, "complete", "again")).await?;
-    until("it runs again", || async {
+    until("it runs again", async || {
         let rows = client.customer("cus").executions().take(10).await?;
         Ok(rows.first().is_some_and(|row| row.status == ExecutionStatus::Completed).then_some(()))
     })
@@ -201,25 +197,16 @@ async fn an_erased_customer_leaves_no_row_on_kafka_and_postgres() -> anyhow::Res
     let (sealed, plain) = (format!("{MARK}-sealed-{}", std::process::id()), format!("plain-{}", std::process::id()));
     furnish(&client, "cus", json!({"encryptLog": true, "name": format!("Mr {sealed}")}), &sealed).await?;
     furnish(&client, "other", json!({}), &plain).await?;
-    let rows = |needle: &str| -> anyhow::Result<usize> {
-        Ok(server.psql("SELECT schema_to_xml('public', true, false, '')")?.matches(needle).count())
-    };
-    assert!(rows(&sealed)? > 0 && rows(&plain)? > 0, "the search finds what there is");
-    let before = rows(&plain)?;
+    let tables = server.psql(TABLES)?;
+    let before = tables.matches(plain.as_str()).count();
+    assert!(tables.contains(&sealed) && before > 0, "the search finds what there is");
 
     let began = client.erase_customer("cus").await?;
-    until("its executions are stopped", || async {
-        Ok(client.erasure(&began.id).await?.steps.iter().any(|step| step.step == "stopped").then_some(()))
-    })
-    .await?;
-    server.kill(NODE)?;
-    server.start_node(NODE).await?;
-    let client = server.client("api")?;
-    let proof = erased(&client, &began.id).await?;
+    let proof = erased_over_a_kill(&mut server, &began.id).await?;
     let steps: Vec<&str> = proof.steps.iter().map(|step| step.step.as_str()).collect();
     assert_eq!(steps, ["refused", "stopped", "deleted", "key_destroyed", "forgotten", "done"]);
     assert!(proof.keys.len() == 1 && proof.log.iter().all(|log| log.unreadable), "{proof:?}");
-    let tables = server.psql("SELECT schema_to_xml('public', true, false, '')")?;
+    let tables = server.psql(TABLES)?;
     assert_eq!(tables.matches(sealed.as_str()).count(), 0);
     assert_eq!(tables.matches(plain.as_str()).count(), before, "the neighbour keeps everything");
     let (kafka, _) = server.data_of_servers().unwrap();

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastn_sdk::Fastn;
 use fastn_sdk::contract::activity::{EventStatus, ExecutionStatus, ExecutionView};
@@ -12,7 +12,7 @@ use fastn_sdk::contract::command::{PublishVersion, SendEvent};
 use fastn_sdk::contract::replay::{ReplayStatus, ReplayView, StartReplay};
 use fastn_tests::faults::{Cluster, Plan};
 use fastn_tests::server::{put_customer, put_workflow};
-use fastn_tests::{DEADLINE, Sink};
+use fastn_tests::{Sink, until};
 use serde_json::{Value, json};
 
 const NODE: &str = "all";
@@ -45,23 +45,8 @@ fn replay(body: Value) -> StartReplay {
     serde_json::from_value(body).unwrap()
 }
 
-/// Asks until `look` finds something.
-async fn until<T, F: Future<Output = anyhow::Result<Option<T>>>>(
-    what: &str,
-    look: impl Fn() -> F,
-) -> anyhow::Result<T> {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look().await? {
-            return Ok(found);
-        }
-        anyhow::ensure!(began.elapsed() < DEADLINE, "{what}: not seen in time");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
 async fn ended(client: &Fastn, workflow: &str, count: usize) -> anyhow::Result<Vec<ExecutionView>> {
-    until(&format!("{count} ends of {workflow}"), || async {
+    until(&format!("{count} ends of {workflow}"), async || {
         let rows = client.executions().filter("workflow", Some(workflow)).take(10_000).await?;
         let all = rows.len() >= count && rows.iter().all(|row| row.status.is_final());
         Ok(all.then_some(rows))
@@ -70,7 +55,7 @@ async fn ended(client: &Fastn, workflow: &str, count: usize) -> anyhow::Result<V
 }
 
 async fn over(client: &Fastn, id: &str) -> anyhow::Result<ReplayView> {
-    until("the end of the replay", || async {
+    until("the end of the replay", async || {
         let view = client.replay_job(id).await?;
         Ok(view.status.is_final().then_some(view))
     })
@@ -120,7 +105,7 @@ async fn killed_replays(plan: &Plan) -> anyhow::Result<()> {
     let id = client.start_replay(&request).await?.id;
     for kills in 1..=2 {
         let client = server.client("api")?;
-        until("some of it is started", || async {
+        until("some of it is started", async || {
             let rows = client.replay_job(&id).await?;
             Ok((rows.started >= (kills * ITEMS / 4) as u64).then_some(()))
         })
@@ -203,7 +188,7 @@ async fn blocked_events_are_taken_once() -> anyhow::Result<()> {
     for event in &events {
         let _refused_at_the_edge = own.send(event).await;
     }
-    let blocked = until("events are refused", || async {
+    let blocked = until("events are refused", async || {
         let rows = own.events().filter("quota", Some("blocked")).take(100).await?;
         Ok((!rows.is_empty()).then_some(rows.len()))
     })
@@ -222,13 +207,13 @@ async fn blocked_events_are_taken_once() -> anyhow::Result<()> {
 
     let request = replay(json!({"select": {"of": "executions"}, "ratePerSecond": 1}));
     let id = client.start_replay(&request).await?.id;
-    until("one is started", || async {
+    until("one is started", async || {
         let rows = own.executions().take(100).await?;
         Ok(rows.iter().any(|row| row.replay_of.is_some()).then_some(()))
     })
     .await?;
     client.cancel_replay(&id).await?;
-    until("the count is told", || async { Ok((client.replay_job(&id).await?.started > 0).then_some(())) }).await?;
+    until("the count is told", async || Ok((client.replay_job(&id).await?.started > 0).then_some(()))).await?;
     server.forget();
     Ok(())
 }
@@ -387,7 +372,7 @@ async fn events_come_again() -> anyhow::Result<()> {
         own.send(&event("job", n)).await?;
         own.send(&event("stray", n)).await?;
     }
-    until("six events", || async {
+    until("six events", async || {
         let rows = own.events().take(100).await?;
         Ok((rows.len() == 6).then_some(()))
     })

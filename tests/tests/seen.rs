@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails a test")]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fastn_sdk::Fastn;
 use fastn_sdk::contract::activity::{EventStatus, EventView};
@@ -14,22 +14,10 @@ use fastn_sdk::contract::error::ErrorCode;
 use fastn_sdk::contract::resource::{App, SecretWrite, SubscriptionState, Trigger};
 use fastn_tests::faults::{Cluster, Plan};
 use fastn_tests::server::{put_customer, put_workflow};
-use fastn_tests::{DEADLINE, Sink};
+use fastn_tests::{Sink, until};
 use serde_json::{Value, json};
 
 const NOTHING: &str = "export default async function () {}";
-
-/// Looks until `look` finds something.
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = look().await? {
-            return Ok(found);
-        }
-        anyhow::ensure!(began.elapsed() < DEADLINE, "{what}: not seen in time");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
 
 async fn event(client: &Fastn, id: &str) -> anyhow::Result<EventView> {
     until(id, async || Ok(client.event(id).await.ok())).await

@@ -1,6 +1,7 @@
 //! Puts the parts of a node together: the roles that its configuration names.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -84,9 +85,8 @@ impl Node {
     /// Opens the data, starts the roles, and listens. `extra` are routes of the development mode.
     pub(crate) async fn start(config: &ServeConfig, extra: Router) -> anyhow::Result<Self> {
         // What is in it is the customers': no other user of the machine reads it.
-        std::os::unix::fs::DirBuilderExt::mode(std::fs::DirBuilder::new().recursive(true), 0o700)
-            .create(&config.data)
-            .with_context(|| format!("make the data directory {}", config.data.display()))?;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data);
+        made.with_context(|| format!("make the data directory {}", config.data.display()))?;
         let metrics = metrics_recorder()?;
         let log = open_log(config).await?;
         let store = open_store(config).await?;

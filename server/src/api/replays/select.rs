@@ -168,7 +168,11 @@ impl Selection {
         let from = cursor.and_then(|cursor| cursor.parse::<usize>().ok()).unwrap_or(0).min(ids.len());
         let to = (from + rows as usize).min(ids.len());
         let mut items = Vec::with_capacity(to - from);
-        for id in ids[from..to].iter().enumerate().filter(|(at, id)| !ids[..from + at].contains(id)).map(|(_, id)| id) {
+        for (at, id) in ids.iter().enumerate().take(to).skip(from) {
+            // Named twice is once.
+            if ids[..at].contains(id) {
+                continue;
+            }
             items.extend(self.named_one(store, id).await?);
         }
         Ok(Items { items, next: (to < ids.len()).then(|| to.to_string()) })

@@ -22,7 +22,7 @@ const BACKOFFS: [(&str, [u64; 3]); 3] = [("exponential", [1, 2, 4]), ("linear", 
 
 /// Tells which version runs, and what its route says.
 const ROUTED: &str = r#"
-export default async function (ctx: any) { return { version: VERSION, way: ctx.event.headers["x-way"] }; }
+export default async function (ctx: any) { return { version: VERSION, way: ctx.headers["x-way"] }; }
 "#;
 const CALL: &str = r#"
 export default async function (ctx: any) {
@@ -31,7 +31,7 @@ export default async function (ctx: any) {
 "#;
 
 async fn put_webhook(client: &Fastn, id: &str, more: Value) -> anyhow::Result<()> {
-    let source = json!({"type": "webhook", "verification": {"type": "public"}});
+    let source = json!({"type": "webhook", "verification": {"scheme": "public"}});
     let mut body = json!({"id": id, "customer": "cus", "source": source});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     client.put_trigger(&serde_json::from_value(body)?).await?;

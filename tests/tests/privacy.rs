@@ -66,6 +66,9 @@ async fn furnish(client: &Fastn, customer: &str, settings: Value, text: &str) ->
     let secret =
         SecretWrite { name: "TOKEN".to_owned(), value: format!("secret-{text}"), customer: Some(customer.to_owned()) };
     client.put_secret(&secret).await?;
+    let about = json!({"id": format!("about_{customer}"), "name": text, "customer": customer, "status": "enabled",
+        "metric": "failure_count", "threshold": 0, "hold": "0s"});
+    client.put_alert_rule(&serde_json::from_value(about)?).await?;
     let own = client.customer(customer);
     for n in 0..EVENTS {
         let how = ["complete", "throw", "sleep"][n % 3];
@@ -76,8 +79,6 @@ async fn furnish(client: &Fastn, customer: &str, settings: Value, text: &str) ->
         let body = json!({"id": format!("held-{n}"), "type": "held", "data": data});
         own.send(&serde_json::from_value::<SendEvent>(body)?).await?;
     }
-    let about = json!({"id": format!("about_{customer}"), "name": text, "customer": customer, "status": "enabled"});
-    client.put_alert_rule(&serde_json::from_value(about)?).await?;
     until("every execution at its rest", async || {
         let rows = own.executions().take(1_000).await?;
         let count = |status| rows.iter().filter(|row| row.status == status).count();

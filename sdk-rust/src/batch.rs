@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use crate::client::Fastn;
 use crate::error::{Error, ErrorKind};
-use crate::transport::{Call, Transport, backoff, random_key};
+use crate::transport::{Call, Transport, random_key, wait_before};
 
 /// What an event takes of the bound beside its text.
 const OVERHEAD_BYTES: usize = 64;
@@ -59,7 +59,7 @@ impl Default for BatchOptions {
 #[derive(Clone, Debug)]
 pub struct FailedEvent {
     /// Whose it was.
-    pub customer: Option<String>,
+    pub customer: String,
     /// With the id that it was sent under: send it again as it is.
     pub event: SendEvent,
     /// Why.
@@ -79,7 +79,6 @@ pub struct Flushed {
 /// lives, and failures are nobody's to take.
 #[derive(Debug)]
 pub struct Batcher {
-    customer: Option<Arc<str>>,
     room: Arc<Semaphore>,
     room_bytes: usize,
     queue: mpsc::UnboundedSender<Message>,
@@ -94,7 +93,7 @@ enum Message {
 
 #[derive(Debug)]
 struct Queued {
-    customer: Option<Arc<str>>,
+    customer: Arc<str>,
     body: Bytes,
     room: OwnedSemaphorePermit,
 }
@@ -105,9 +104,8 @@ impl Batcher {
         let room_bytes = options.buffer_bytes_max.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         let (queue, messages) = mpsc::unbounded_channel();
         let failures = Arc::new(AtomicU64::new(0));
-        let (transport, customer) = fastn.parts();
         let worker = Worker {
-            transport,
+            transport: fastn.transport().clone(),
             options,
             open: HashMap::new(),
             ages: VecDeque::new(),
@@ -119,35 +117,43 @@ impl Batcher {
             failures: Arc::clone(&failures),
         };
         tokio::spawn(worker.run(messages));
-        Self {
-            customer: customer.map(Arc::from),
-            room: Arc::new(Semaphore::new(room_bytes)),
-            room_bytes,
-            queue,
-            failures,
-        }
+        Self { room: Arc::new(Semaphore::new(room_bytes)), room_bytes, queue, failures }
     }
 
-    /// Queues an event of the client's own customer; waits while there is no room. It is durable once `flush` says so.
+    /// Queues an event of a customer; waits while there is no room. It is durable once `flush` says so.
     ///
     /// # Errors
     /// `Config` when failed events fill the room: take them with `flush`.
-    pub async fn send(&self, event: SendEvent) -> Result<(), Error> {
-        self.queue(self.customer.clone(), event).await
-    }
-
-    /// The same for one customer of the account.
-    ///
-    /// # Errors
-    /// As [`Batcher::send`].
-    pub async fn send_for(&self, customer: &str, event: SendEvent) -> Result<(), Error> {
-        self.queue(Some(Arc::from(customer)), event).await
-    }
-
-    async fn queue(&self, customer: Option<Arc<str>>, mut event: SendEvent) -> Result<(), Error> {
-        let refused = |detail: String| Error::new(ErrorKind::Config, "queue an event", detail);
+    pub async fn send(&self, customer: &str, mut event: SendEvent) -> Result<(), Error> {
         event.id.get_or_insert_with(random_key);
         let body = serde_json::to_vec(&event).map_err(|error| refused(error.to_string()))?;
+        self.queue(customer, body.into()).await
+    }
+
+    /// The same for an event that is JSON text already, as bindings for other languages have it. It is read once, to be sure
+    /// of it and to give it an id if it has none.
+    ///
+    /// # Errors
+    /// As [`Batcher::send`], and `Config` when it is no event.
+    pub async fn send_json(&self, customer: &str, event: &[u8]) -> Result<(), Error> {
+        let outline: Outline =
+            serde_json::from_slice(event).map_err(|error| refused(format!("it is no event: {error}")))?;
+        let at = event.iter().position(|byte| *byte == b'{').filter(|_| outline.id.is_none());
+        let body = match at {
+            None => Bytes::copy_from_slice(event),
+            Some(at) => {
+                let mut body = BytesMut::with_capacity(event.len() + 48);
+                body.put_slice(&event[..=at]);
+                body.put_slice(format!("\"id\":\"{}\",", random_key()).as_bytes());
+                body.put_slice(&event[at + 1..]);
+                body.freeze()
+            }
+        };
+        self.queue(customer, body).await
+    }
+
+    async fn queue(&self, customer: &str, body: Bytes) -> Result<(), Error> {
+        let customer = Arc::from(customer);
         let bytes = (body.len() + OVERHEAD_BYTES).min(self.room_bytes) as u32;
         let mut waiting = std::pin::pin!(Arc::clone(&self.room).acquire_many_owned(bytes));
         let room = loop {
@@ -178,7 +184,20 @@ impl Batcher {
     }
 }
 
-type Customer = Option<Arc<str>>;
+fn refused(detail: String) -> Error {
+    Error::new(ErrorKind::Config, "queue an event", detail)
+}
+
+/// What must be known of an event that is JSON text.
+#[derive(serde::Deserialize)]
+struct Outline {
+    #[serde(default)]
+    id: Option<serde::de::IgnoredAny>,
+    #[serde(rename = "type")]
+    _kind: String,
+}
+
+type Customer = Arc<str>;
 
 /// Events of one customer that gather.
 #[derive(Debug)]
@@ -305,7 +324,7 @@ impl Worker {
         self.busy.insert(customer.clone());
         let (transport, batch, give_up) = (self.transport.clone(), open.events, Instant::now() + options.give_up_after);
         self.flights.spawn(async move {
-            let (sent, lost) = deliver(&transport, customer.as_deref(), batch, give_up).await;
+            let (sent, lost) = deliver(&transport, &customer, batch, give_up).await;
             (customer, sent, lost)
         });
     }
@@ -315,7 +334,7 @@ impl Worker {
         self.settled.sent += sent;
         for Lost { queued, error } in lost {
             let Ok(event) = serde_json::from_slice(&queued.body) else { continue };
-            let customer = queued.customer.as_deref().map(str::to_owned);
+            let customer = queued.customer.to_string();
             self.settled.failed.push(FailedEvent { customer, event, error });
             self.failures.fetch_add(queued.room.num_permits() as u64, Ordering::Relaxed);
             self.kept.push(queued.room);
@@ -338,12 +357,7 @@ impl Worker {
 
 /// Sends a batch until it is taken, or certainly is not. A request that is refused is halved until the events are found that
 /// are at fault, so that these alone fail.
-async fn deliver(
-    transport: &Transport,
-    customer: Option<&str>,
-    batch: Vec<Queued>,
-    give_up: Instant,
-) -> (u64, Vec<Lost>) {
+async fn deliver(transport: &Transport, customer: &str, batch: Vec<Queued>, give_up: Instant) -> (u64, Vec<Lost>) {
     let (mut sent, mut lost, mut todo) = (0, Vec::new(), vec![batch]);
     while let Some(mut batch) = todo.pop() {
         match post(transport, customer, &batch, give_up).await {
@@ -363,20 +377,21 @@ fn is_about_content(error: &Error) -> bool {
     matches!(error.status, Some(400 | 413 | 422))
 }
 
-async fn post(transport: &Transport, customer: Option<&str>, batch: &[Queued], give_up: Instant) -> Result<(), Error> {
+async fn post(transport: &Transport, customer: &str, batch: &[Queued], give_up: Instant) -> Result<(), Error> {
     let mut body = BytesMut::with_capacity(batch.iter().map(|queued| queued.body.len() + 1).sum::<usize>() + 1);
     for (at, queued) in batch.iter().enumerate() {
         body.put_u8(if at == 0 { b'[' } else { b',' });
         body.put_slice(&queued.body);
     }
     body.put_u8(b']');
-    let call = Call::new(Method::POST, &["v1", "events"]).for_customer(customer).raw("application/json", body.freeze());
+    let call =
+        Call::new(Method::POST, &["v1", "events"]).for_customer(Some(customer)).raw("application/json", body.freeze());
     let mut attempt = 1;
     loop {
         match transport.attempts(&call).await {
             Ok(_) => return Ok(()),
             Err(error) => {
-                let wait = error.retry_after.unwrap_or_else(|| backoff(attempt));
+                let wait = wait_before(attempt, &error);
                 if !error.is_transient() || Instant::now() + wait >= give_up {
                     return Err(error);
                 }

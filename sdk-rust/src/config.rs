@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::Fastn;
 use crate::error::{Error, ErrorKind};
-use crate::transport::Transport;
+use crate::transport::{Settings, Transport};
 
 /// The server when nothing names one: `fastn dev` on this machine.
 const URL_DEFAULT: &str = "http://127.0.0.1:7400";
@@ -18,7 +18,7 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(75);
 const ATTEMPTS_DEFAULT: u32 = 4;
 
 /// What `.fastn/config.json` holds. `fastn dev` writes it with mode 0600.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FileConfig {
     /// The server.
@@ -35,6 +35,16 @@ pub struct FileConfig {
     pub customer: Option<String>,
 }
 
+impl std::fmt::Debug for FileConfig {
+    /// All but the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let key = self.access_key.as_ref().map(|_| "…");
+        let mut told = f.debug_struct("FileConfig");
+        told.field("url", &self.url).field("access_key", &key).field("account", &self.account);
+        told.field("customer", &self.customer).finish()
+    }
+}
+
 impl FileConfig {
     /// Reads the nearest `.fastn/config.json` at `from` or above it. One that does not read counts as absent.
     pub fn find(from: &Path) -> Option<Self> {
@@ -45,11 +55,23 @@ impl FileConfig {
 }
 
 /// Settings on their way to a [`Fastn`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Builder {
     given: FileConfig,
     timeout: Option<Duration>,
     attempts_max: Option<u32>,
+    proxy: Option<String>,
+    authorities: Option<Vec<u8>>,
+    agent: Option<String>,
+}
+
+impl std::fmt::Debug for Builder {
+    /// Without the proxy's password and the key.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut told = f.debug_struct("Builder");
+        told.field("given", &self.given).field("timeout", &self.timeout);
+        told.field("attempts_max", &self.attempts_max).finish_non_exhaustive()
+    }
 }
 
 impl Builder {
@@ -71,7 +93,7 @@ impl Builder {
         self
     }
 
-    /// The customer that calls are for.
+    /// The customer that calls are for, as `FASTN_TENANT_ID`: lists and reads show this one only.
     pub fn customer(mut self, customer: impl Into<String>) -> Self {
         self.given.customer = Some(customer.into());
         self
@@ -86,6 +108,25 @@ impl Builder {
     /// Attempts of a call, the first included; 4 when not set.
     pub fn attempts_max(mut self, attempts: u32) -> Self {
         self.attempts_max = Some(attempts.max(1));
+        self
+    }
+
+    /// Goes through this proxy, e.g. `http://proxy.example.com:3128`. Without one, `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`
+    /// in the environment are heeded.
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Some(url.into());
+        self
+    }
+
+    /// Trusts these authorities too, beside those that the machine trusts: one or more certificates as PEM.
+    pub fn ca_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities = Some(pem.into());
+        self
+    }
+
+    /// How the client names itself to the server, for those who build on this crate.
+    pub fn user_agent(mut self, agent: impl Into<String>) -> Self {
+        self.agent = Some(agent.into());
         self
     }
 
@@ -116,7 +157,16 @@ impl Builder {
         let customer = pick(self.given.customer, "FASTN_TENANT_ID", file.customer);
         let timeout = self.timeout.unwrap_or(TIMEOUT_DEFAULT);
         let attempts = self.attempts_max.unwrap_or(ATTEMPTS_DEFAULT);
-        let transport = Transport::new(&url, &key, account.as_deref(), timeout, attempts)?;
+        let transport = Transport::new(Settings {
+            url,
+            key,
+            account,
+            timeout,
+            attempts_max: attempts,
+            proxy: self.proxy,
+            authorities: self.authorities,
+            agent: self.agent,
+        })?;
         Ok(Fastn::over(transport, customer))
     }
 }

@@ -6,6 +6,8 @@ use fastn_contract::error::{ErrorCode, FieldError};
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::transport::Head;
+
 /// What kind of failure it is. Decisions read this and the code, never a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -61,6 +63,10 @@ pub struct Error {
     pub fields: Vec<FieldError>,
     /// The cell of the customer's region, when the one that was asked serves another.
     pub base_url: Option<String>,
+    /// By which the server's log tells of the request.
+    pub request_id: Option<String>,
+    /// The problem document as it was sent; `null` when there was none.
+    pub problem: Box<Value>,
 }
 
 impl Error {
@@ -75,14 +81,17 @@ impl Error {
             execution_id: None,
             fields: Vec::new(),
             base_url: None,
+            request_id: None,
+            problem: Box::default(),
         }
     }
 
-    pub(crate) fn answered(operation: &str, status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
+    pub(crate) fn answered(operation: &str, head: Head, body: &[u8]) -> Self {
+        let Head { status, retry_after, request_id } = head;
         let mut error = Self::new(ErrorKind::Answered, operation, format!("the server answered {status}"));
-        error.status = Some(status);
-        error.retry_after = retry_after;
-        if let Ok(problem) = serde_json::from_slice::<Told>(body) {
+        (error.status, error.retry_after, error.request_id) = (Some(status), retry_after, request_id);
+        error.problem = Box::new(serde_json::from_slice(body).unwrap_or_default());
+        if let Ok(problem) = Told::deserialize(&*error.problem) {
             error.code = serde_json::from_value(problem.code).ok();
             error.detail = problem.detail;
             error.execution_id = problem.execution_id;
@@ -92,6 +101,21 @@ impl Error {
             error.retry_after = retry_after.or(told);
         }
         error
+    }
+
+    /// The name that the error has in every language: the code's, e.g. `QuotaExceededError`, or the kind's.
+    ///
+    /// A code that this client does not know is an `ApiError`.
+    pub fn name(&self) -> String {
+        let name = match (self.kind, self.code) {
+            (ErrorKind::Config, _) => "CONFIG",
+            (ErrorKind::Unreachable, _) => "UNREACHABLE",
+            (ErrorKind::Unknown, _) => "UNKNOWN_OUTCOME",
+            (ErrorKind::BadAnswer, _) => "BAD_ANSWER",
+            (ErrorKind::Answered, Some(code)) => code.as_str(),
+            (ErrorKind::Answered, None) => "API",
+        };
+        error_name(name)
     }
 
     /// Whether the object is not there or not within reach.
@@ -118,4 +142,14 @@ impl Error {
             ErrorKind::Config | ErrorKind::BadAnswer => false,
         }
     }
+}
+
+/// `QUOTA_EXCEEDED` becomes `QuotaExceededError`, `WF-EXEC-FAILED` becomes `WfExecFailedError`.
+fn error_name(code: &str) -> String {
+    let words = code.split(['_', '-']).filter(|word| !word.is_empty() && !word.eq_ignore_ascii_case("error"));
+    let capital = |word: &str| {
+        let (first, rest) = word.split_at(1);
+        first.to_ascii_uppercase() + &rest.to_ascii_lowercase()
+    };
+    words.map(capital).chain(["Error".to_owned()]).collect()
 }

@@ -18,6 +18,15 @@ const SILENCE_MAX: Duration = Duration::from_secs(45);
 /// Longest event that is taken.
 const EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// One update as the server sent it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RawUpdate {
+    /// An [`ExecutionUpdate`] as JSON text.
+    Execution(String),
+    /// Updates were missed.
+    Missed,
+}
+
 /// What a follower is told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Update {
@@ -55,6 +64,23 @@ pub(crate) fn follow(
     customer: Option<String>,
     what: Follow,
 ) -> impl Stream<Item = Result<Update, Error>> + Send {
+    follow_raw(transport, customer, what).map(|update| match update? {
+        RawUpdate::Missed => Ok(Update::Missed),
+        RawUpdate::Execution(text) => match serde_json::from_str(&text) {
+            Ok(update) => Ok(Update::Execution(Box::new(update))),
+            Err(error) => {
+                let detail = format!("an update was not understood: {error}");
+                Err(Error::new(ErrorKind::BadAnswer, "follow executions", detail))
+            }
+        },
+    })
+}
+
+pub(crate) fn follow_raw(
+    transport: Transport,
+    customer: Option<String>,
+    what: Follow,
+) -> impl Stream<Item = Result<RawUpdate, Error>> + Send {
     let start = Follower {
         transport,
         customer,
@@ -73,11 +99,11 @@ pub(crate) fn follow(
 }
 
 impl Follower {
-    async fn next(&mut self) -> Option<Result<Update, Error>> {
+    async fn next(&mut self) -> Option<Result<RawUpdate, Error>> {
         while !self.ended {
             if let Some(event) = take_event(&mut self.buffer) {
                 match self.understand(&event) {
-                    Some(update) => return Some(update),
+                    Some(update) => return Some(Ok(update)),
                     None => continue,
                 }
             }
@@ -129,7 +155,7 @@ impl Follower {
         }
     }
 
-    fn understand(&mut self, event: &str) -> Option<Result<Update, Error>> {
+    fn understand(&mut self, event: &str) -> Option<RawUpdate> {
         let (mut kind, mut data) = ("", String::new());
         for line in event.lines() {
             match line.split_once(':') {
@@ -140,17 +166,14 @@ impl Follower {
             }
         }
         match kind {
-            "execution" => match serde_json::from_str::<ExecutionUpdate>(&data) {
-                Ok(view) => {
-                    self.ended = self.what.execution.is_some() && view.status.is_final();
-                    Some(Ok(Update::Execution(Box::new(view))))
+            "execution" => {
+                if self.what.execution.is_some() {
+                    let told = serde_json::from_str::<ExecutionUpdate>(&data);
+                    self.ended = told.is_ok_and(|view| view.status.is_final());
                 }
-                Err(error) => {
-                    let detail = format!("an update was not understood: {error}");
-                    Some(Err(Error::new(ErrorKind::BadAnswer, "follow executions", detail)))
-                }
-            },
-            "reset" => Some(Ok(Update::Missed)),
+                Some(RawUpdate::Execution(data))
+            }
+            "reset" => Some(RawUpdate::Missed),
             "dropped" => {
                 self.chunks = None;
                 self.buffer.clear();

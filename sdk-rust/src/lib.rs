@@ -22,9 +22,22 @@ mod transport;
 pub mod webhook;
 
 pub use batch::{BatchOptions, Batcher, FailedEvent, Flushed};
-pub use client::Fastn;
+pub use client::{CustomerClient, Fastn, Request};
 pub use config::{Builder, FileConfig};
 pub use error::{Error, ErrorKind};
 pub use fastn_contract as contract;
-pub use follow::{Follow, Update};
+pub use follow::{Follow, RawUpdate, Update};
 pub use page::Pager;
+
+/// An event of a type with a payload, with no id of its own.
+pub fn event(kind: impl Into<String>, data: serde_json::Value) -> contract::command::SendEvent {
+    contract::command::SendEvent {
+        id: None,
+        kind: kind.into(),
+        source: None,
+        subject: None,
+        time: None,
+        priority: None,
+        data,
+    }
+}

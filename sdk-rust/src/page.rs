@@ -1,5 +1,6 @@
 //! Lists, page by page or row by row.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 
@@ -17,7 +18,7 @@ pub struct Pager<T> {
     transport: Transport,
     path: Vec<String>,
     customer: Option<String>,
-    query: Vec<(&'static str, String)>,
+    query: Vec<(Cow<'static, str>, String)>,
     rows: PhantomData<fn() -> T>,
 }
 
@@ -28,8 +29,8 @@ impl<T: DeserializeOwned> Pager<T> {
     }
 
     /// Only rows for which the parameter `name` of the list holds, e.g. `status`.
-    pub fn filter(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
-        self.query.extend(value.map(|value| (name, value.to_string())));
+    pub fn filter(mut self, name: impl Into<Cow<'static, str>>, value: Option<impl ToString>) -> Self {
+        self.query.extend(value.map(|value| (name.into(), value.to_string())));
         self
     }
 
@@ -37,7 +38,7 @@ impl<T: DeserializeOwned> Pager<T> {
     pub async fn page(&self, cursor: Option<&str>, limit: Option<u32>) -> Result<Page<T>, Error> {
         let mut call = Call::new(Method::GET, &self.path).for_customer(self.customer.as_deref());
         for (name, value) in &self.query {
-            call = call.query(name, Some(value));
+            call = call.query(name.clone(), Some(value));
         }
         self.transport.decode(call.query("cursor", cursor).query("limit", limit)).await
     }

@@ -1,12 +1,12 @@
 //! One call: its attempts, their waits, and what its answer becomes.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use fastn_contract::{HEADER_ACCESS_KEY, HEADER_ACCOUNT, HEADER_CUSTOMER, HEADER_IDEMPOTENCY_KEY};
+use fastn_contract::{HEADER_ACCESS_KEY, HEADER_ACCOUNT, HEADER_CUSTOMER, HEADER_IDEMPOTENCY_KEY, HEADER_REQUEST_ID};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, Response, Url};
 use serde::Serialize;
@@ -41,9 +41,25 @@ struct Inner {
 pub(crate) struct Call {
     method: Method,
     segments: Vec<String>,
-    query: Vec<(&'static str, String)>,
+    query: Vec<(Cow<'static, str>, String)>,
     body: Option<Bytes>,
     headers: HeaderMap,
+    timeout: Option<Duration>,
+}
+
+/// What a client is made of.
+#[derive(Clone, Default)]
+pub(crate) struct Settings {
+    pub(crate) url: String,
+    pub(crate) key: String,
+    pub(crate) account: Option<String>,
+    pub(crate) timeout: Duration,
+    pub(crate) attempts_max: u32,
+    pub(crate) proxy: Option<String>,
+    /// Certificates of authorities, PEM, beside those that the machine trusts.
+    pub(crate) authorities: Option<Vec<u8>>,
+    /// The name of a binding and its version, e.g. `fastn-sdk-python/0.1.0`.
+    pub(crate) agent: Option<String>,
 }
 
 impl Call {
@@ -55,13 +71,39 @@ impl Call {
             headers.insert(HEADER_IDEMPOTENCY_KEY, key);
         }
         let segments = segments.iter().map(|segment| segment.as_ref().to_owned()).collect();
-        Self { method, segments, query: Vec::new(), body: None, headers }
+        Self { method, segments, query: Vec::new(), body: None, headers, timeout: None }
+    }
+
+    /// With a key of the caller's instead of one by chance.
+    ///
+    /// # Errors
+    /// `Config` when it cannot be a header's value.
+    pub(crate) fn with_key(mut self, key: Option<&str>) -> Result<Self, Error> {
+        if let Some(key) = key.filter(|_| self.method != Method::GET) {
+            let value = HeaderValue::from_str(key).map_err(|_| {
+                let detail = "the idempotency key is no plain text";
+                Error::new(ErrorKind::Config, operation(&self), detail)
+            })?;
+            self.headers.insert(HEADER_IDEMPOTENCY_KEY, value);
+        }
+        Ok(self)
+    }
+
+    /// With a time limit for each attempt that is not the client's.
+    pub(crate) fn timeout(mut self, timeout: Option<Duration>) -> Self {
+        self.timeout = timeout.or(self.timeout);
+        self
     }
 
     /// Without the idempotency key that a write carries otherwise.
     pub(crate) fn without_key(mut self) -> Self {
         self.headers.remove(HEADER_IDEMPOTENCY_KEY);
         self
+    }
+
+    /// What it is, for errors, e.g. `GET /v1/events`.
+    pub(crate) fn name(&self) -> String {
+        operation(self)
     }
 
     /// The customer that it is for; empty for none.
@@ -75,8 +117,8 @@ impl Call {
     }
 
     /// With a query parameter, if it has a value.
-    pub(crate) fn query(mut self, name: &'static str, value: Option<impl ToString>) -> Self {
-        self.query.extend(value.map(|value| (name, value.to_string())));
+    pub(crate) fn query(mut self, name: impl Into<Cow<'static, str>>, value: Option<impl ToString>) -> Self {
+        self.query.extend(value.map(|value| (name.into(), value.to_string())));
         self
     }
 
@@ -116,34 +158,42 @@ impl Call {
 }
 
 impl Transport {
-    pub(crate) fn new(
-        url: &str,
-        key: &str,
-        account: Option<&str>,
-        timeout: Duration,
-        attempts_max: u32,
-    ) -> Result<Self, Error> {
+    pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
         let refused = |detail: String| Error::new(ErrorKind::Config, "configure the client", detail);
+        let Settings { url, key, account, timeout, attempts_max, proxy, authorities, agent } = settings;
         let url: Url = url.parse().map_err(|error| refused(format!("{url:?} is no URL: {error}")))?;
         if url.cannot_be_a_base() {
             return Err(refused(format!("{url} is no server's URL")));
         }
         let mut headers = HeaderMap::new();
-        let mut key = HeaderValue::from_str(key).map_err(|_| refused("the access key is no plain text".to_owned()))?;
+        let mut key = HeaderValue::from_str(&key).map_err(|_| refused("the access key is no plain text".to_owned()))?;
         key.set_sensitive(true);
         headers.insert(HEADER_ACCESS_KEY, key);
         if let Some(account) = account {
             let account =
-                HeaderValue::from_str(account).map_err(|_| refused("the account is no plain text".to_owned()))?;
+                HeaderValue::from_str(&account).map_err(|_| refused("the account is no plain text".to_owned()))?;
             headers.insert(HEADER_ACCOUNT, account);
         }
-        let http = reqwest::Client::builder()
+        let agent = agent.unwrap_or_else(|| concat!("fastn-sdk-rust/", env!("CARGO_PKG_VERSION")).to_owned());
+        let mut http = reqwest::Client::builder()
             .default_headers(headers)
-            .user_agent(concat!("fastn-sdk-rust/", env!("CARGO_PKG_VERSION")))
+            .user_agent(agent)
             .connect_timeout(CONNECT_TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| refused(error.to_string()))?;
+            .redirect(reqwest::redirect::Policy::none());
+        if let Some(proxy) = proxy {
+            // The proxy's URL may hold a password: the error names none of it.
+            let proxy = reqwest::Proxy::all(proxy).map_err(|_| refused("the proxy is no URL".to_owned()))?;
+            http = http.proxy(proxy);
+        }
+        if let Some(pem) = authorities {
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|error| refused(format!("the certificates of authorities do not read as PEM: {error}")))?;
+            if certificates.is_empty() {
+                return Err(refused("the PEM of authorities holds no certificate".to_owned()));
+            }
+            http = http.tls_certs_merge(certificates);
+        }
+        let http = http.build().map_err(|error| refused(error.to_string()))?;
         Ok(Self(Arc::new(Inner { http, url, timeout, attempts_max, homes: Mutex::default() })))
     }
 
@@ -186,9 +236,9 @@ impl Transport {
                 moves += 1;
                 continue;
             }
-            let wait = error.retry_after.unwrap_or_else(|| backoff(attempt));
+            let wait = wait_before(attempt, &error);
             let safe = call.is_repeatable() || error.is_not_done();
-            if attempt >= self.0.attempts_max || !error.is_transient() || !safe || wait > WAIT_MAX {
+            if attempt >= self.0.attempts_max || !error.is_transient() || !safe || error.retry_after > Some(WAIT_MAX) {
                 return Err(error);
             }
             tokio::time::sleep(wait).await;
@@ -211,14 +261,14 @@ impl Transport {
 
     async fn once(&self, call: &Call) -> Result<Bytes, Error> {
         let operation = operation(call);
-        let request = self.request(call).timeout(self.0.timeout);
+        let request = self.request(call).timeout(call.timeout.unwrap_or(self.0.timeout));
         let response = request.send().await.map_err(|error| not_sent(&operation, self.url(), &error))?;
-        let (status, retry_after) = (response.status(), retry_after(response.headers()));
+        let head = Head::of(&response);
         let body = response.bytes().await.map_err(|error| not_sent(&operation, self.url(), &error))?;
-        if status.is_success() {
+        if head.is_success() {
             return Ok(body);
         }
-        Err(Error::answered(&operation, status.as_u16(), retry_after, &body))
+        Err(Error::answered(&operation, head, &body))
     }
 
     /// Opens a stream: its head has a time limit, its body none.
@@ -236,13 +286,12 @@ impl Transport {
             Ok(sent) => sent.map_err(|error| not_sent(&operation, self.url(), &error))?,
             Err(_) => return Err(Error::new(ErrorKind::Unknown, operation, "the stream did not open in time")),
         };
-        let status = response.status();
-        if status.is_success() {
+        let head = Head::of(&response);
+        if head.is_success() {
             return Ok(response);
         }
-        let retry_after = retry_after(response.headers());
         let body = response.bytes().await.unwrap_or_default();
-        Err(Error::answered(&operation, status.as_u16(), retry_after, &body))
+        Err(Error::answered(&operation, head, &body))
     }
 
     fn request(&self, call: &Call) -> reqwest::RequestBuilder {
@@ -272,20 +321,63 @@ fn not_sent(operation: &str, url: &Url, error: &reqwest::Error) -> Error {
     Error::new(ErrorKind::Unknown, operation, format!("{detail}; it is not known whether the server took the request"))
 }
 
+/// What the head of an answer tells about how it failed.
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) request_id: Option<String>,
+}
+
+impl Head {
+    fn of(response: &Response) -> Self {
+        let headers = response.headers();
+        let request_id = headers.get(HEADER_REQUEST_ID).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Self { status: response.status().as_u16(), retry_after: retry_after(headers), request_id }
+    }
+
+    fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
+/// Seconds, or an instant by the machine's clock (RFC 9110, section 10.2.3).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    if let Ok(seconds) = text.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(text).ok()?;
+    Some(at.duration_since(SystemTime::now()).unwrap_or_default())
+}
+
+/// How long to wait after the attempt that failed. What the server asks for is the least; up to a quarter of it, at least
+/// 100 ms, is added by chance, so that clients that were told the same come back apart.
+pub(crate) fn wait_before(attempt: u32, error: &Error) -> Duration {
+    match error.retry_after {
+        Some(told) => told + (told / 4).max(Duration::from_millis(100)).mul_f64(chance()),
+        None => backoff(attempt),
+    }
 }
 
 /// Doubles with each attempt; half of it is left to chance, so that clients that failed together come back apart.
 pub(crate) fn backoff(attempt: u32) -> Duration {
     let whole = WAIT_FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(6));
-    let share = (RandomState::new().hash_one(attempt) % 1_000) as f64 / 1_000.0;
-    whole.mul_f64(0.5 + share / 2.0)
+    whole.mul_f64(0.5 + chance() / 2.0)
 }
 
-/// 128 random bits in hex. The hasher's keys are random in each process and change with each use.
+/// From 0 to 1.
+fn chance() -> f64 {
+    f64::from(u16::from_ne_bytes(random())) / f64::from(u16::MAX)
+}
+
+/// Bytes of the operating system's generator; a forked process gets others than its parent.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system has random bytes");
+    bytes
+}
+
+/// 128 random bits in hex.
 pub(crate) fn random_key() -> String {
-    let [high, low] = [RandomState::new().hash_one(1), RandomState::new().hash_one(2)];
-    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_nanos();
-    format!("sdk-{:016x}{:016x}", high ^ (nanos as u64), low)
+    format!("sdk-{:032x}", u128::from_ne_bytes(random()))
 }

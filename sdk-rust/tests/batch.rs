@@ -85,7 +85,7 @@ async fn each_arrives_once_and_in_order() {
     *server.lose.lock().unwrap() = (3, 3);
     let batcher = fastn.batcher();
     for n in 0..EVENTS {
-        batcher.send_for(["a", "b", "c"][n % 3], event("e", n)).await.unwrap();
+        batcher.send(["a", "b", "c"][n % 3], event("e", n)).await.unwrap();
     }
     let flushed = batcher.close().await;
     assert_eq!((flushed.sent, flushed.failed.len()), (EVENTS as u64, 0));
@@ -102,17 +102,17 @@ async fn each_arrives_once_and_in_order() {
 #[tokio::test]
 async fn only_what_is_at_fault_fails() {
     let (fastn, server) = server(100).await;
-    let batcher = fastn.customer("a").batcher();
+    let batcher = fastn.batcher();
     for n in 0..100 {
-        batcher.send(event(if n % 40 == 7 { "bad" } else { "e" }, n)).await.unwrap();
+        batcher.send("a", event(if n % 40 == 7 { "bad" } else { "e" }, n)).await.unwrap();
     }
     let nameless: SendEvent = serde_json::from_value(json!({"type": "bad", "data": 1})).unwrap();
-    batcher.send(nameless).await.unwrap();
+    batcher.send("a", nameless).await.unwrap();
     let flushed = batcher.flush().await;
     assert_eq!((flushed.sent, flushed.failed.len()), (97, 4));
     let mut ids: Vec<String> = flushed.failed.iter().map(|failed| failed.event.id.clone().unwrap()).collect();
     assert!(flushed.failed.iter().all(|failed| failed.error.status == Some(400)));
-    assert_eq!(flushed.failed[0].customer.as_deref(), Some("a"));
+    assert_eq!(flushed.failed[0].customer, "a");
     ids.retain(|id| id.starts_with("bad-"));
     ids.sort();
     assert_eq!(ids, ["bad-47", "bad-7", "bad-87"]);
@@ -126,28 +126,28 @@ async fn only_what_is_at_fault_fails() {
 async fn the_bound_holds() {
     let (fastn, server) = server(0).await;
     let options = BatchOptions { buffer_bytes_max: 4_096, ..BatchOptions::default() };
-    let batcher = Batcher::new(&fastn.customer("a"), options.clone());
+    let batcher = Batcher::new(&fastn, options.clone());
     let mut queued = 0;
-    while let Ok(sent) = tokio::time::timeout(Duration::from_millis(300), batcher.send(event("e", queued))).await {
+    while let Ok(sent) = tokio::time::timeout(Duration::from_millis(300), batcher.send("a", event("e", queued))).await {
         sent.unwrap();
         queued += 1;
     }
     assert!((10..60).contains(&queued), "{queued} events within 4 KiB");
     server.gate.add_permits(100);
-    batcher.send(event("e", queued)).await.unwrap();
+    batcher.send("a", event("e", queued)).await.unwrap();
     assert_eq!(batcher.flush().await.sent, queued as u64 + 1);
 
-    let batcher = Batcher::new(&fastn.customer("a"), options);
+    let batcher = Batcher::new(&fastn, options);
     let mut failed = 0;
     let error = loop {
-        match batcher.send(event("bad", failed)).await {
+        match batcher.send("a", event("bad", failed)).await {
             Ok(()) => failed += 1,
             Err(error) => break error,
         }
     };
     assert!(error.detail.contains("flush"), "{error}");
     assert_eq!(batcher.flush().await.failed.len(), failed);
-    batcher.send(event("e", 1)).await.unwrap();
+    batcher.send("a", event("e", 1)).await.unwrap();
     assert_eq!(batcher.close().await.sent, 1);
 }
 
@@ -155,9 +155,9 @@ async fn the_bound_holds() {
 #[tokio::test]
 async fn dropping_sends_the_rest() {
     let (fastn, server) = server(100).await;
-    let batcher = fastn.customer("a").batcher();
+    let batcher = fastn.batcher();
     for n in 0..10 {
-        batcher.send(event("e", n)).await.unwrap();
+        batcher.send("a", event("e", n)).await.unwrap();
     }
     drop(batcher);
     for _ in 0..600 {

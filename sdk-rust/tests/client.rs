@@ -86,7 +86,7 @@ async fn retries_writes_with_one_key() {
 #[tokio::test]
 async fn refusals_are_decoded_and_not_retried() {
     let (fastn, server) = server(vec![(500, vec![], problem("WF-EXEC-FAILED", 500))]).await;
-    let error = fastn.run("w", Value::Null).await.unwrap_err();
+    let error = fastn.customer("c").run("w", Value::Null).await.unwrap_err();
     assert_eq!(
         (error.kind, error.code, error.status),
         (ErrorKind::Answered, Some(ErrorCode::WorkflowFailed), Some(500))

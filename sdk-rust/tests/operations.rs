@@ -49,13 +49,13 @@ async fn call(client: &Fastn, operation: &str) -> bool {
     }
     match operation {
         "readiness" => did!(client.health()),
-        "sendEvents" => did!(client.send(&of(json!({"type": "t"})))),
+        "sendEvents" => did!(client.customer("c").send(&of(json!({"type": "t"})))),
         "sendAppEvents" => did!(client.send_app_event(&of(json!({"app": "a", "event": "e"})))),
         "receiveWebhook" => did!(client.send_webhook("trigger", &[], "{}")),
         "listEvents" => did!(client.events().take(1)),
         "getEvent" => did!(client.event("id")),
         "replayEvent" => did!(client.replay_event("id")),
-        "runWorkflow" => did!(client.run("id", Value::Null)),
+        "runWorkflow" => did!(client.customer("c").run("id", Value::Null)),
         "listExecutions" => did!(client.executions().take(1)),
         "getExecution" => did!(client.execution("id")),
         "followExecutions" => {

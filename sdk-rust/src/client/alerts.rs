@@ -37,12 +37,12 @@ impl Fastn {
 
     /// Ends that.
     pub async fn unsilence_alert_rule(&self, id: &str) -> Result<Stored<AlertRule>, Error> {
-        self.transport.decode(self.call(Method::POST, &["v1", "alert-rules", id, "unsilence"])).await
+        self.transport.decode(self.call(Method::POST, &["v1", "alert-rules", id, "unsilence"])?).await
     }
 
     /// Sends a test to each channel of a rule.
     pub async fn test_alert_rule(&self, id: &str) -> Result<AlertTested, Error> {
-        self.transport.decode(self.call(Method::POST, &["v1", "alert-rules", id, "test"])).await
+        self.transport.decode(self.call(Method::POST, &["v1", "alert-rules", id, "test"])?).await
     }
 
     /// Alerts, newest first. Filters: `state`, `rule`.

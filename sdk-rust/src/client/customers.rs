@@ -32,7 +32,7 @@ impl Fastn {
         &self,
         id: &str,
     ) -> Result<impl Stream<Item = Result<Bytes, Error>> + Send + use<>, Error> {
-        let response = self.transport.open(&self.call(Method::GET, &["v1", "customers", id, "export"])).await?;
+        let response = self.transport.open(&self.call(Method::GET, &["v1", "customers", id, "export"])?).await?;
         Ok(response
             .bytes_stream()
             .map(|piece| piece.map_err(|error| Error::new(ErrorKind::Unknown, "export a customer", error.to_string()))))
@@ -40,7 +40,7 @@ impl Fastn {
 
     /// Erases a customer, for good. The erasure goes on in the background.
     pub async fn erase_customer(&self, id: &str) -> Result<ErasureView, Error> {
-        self.transport.decode(self.call(Method::POST, &["v1", "customers", id, "erase"])).await
+        self.transport.decode(self.call(Method::POST, &["v1", "customers", id, "erase"])?).await
     }
 
     /// Erasures.

@@ -7,12 +7,19 @@ use fastn_contract::command::{Accepted, SendEvent};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::Fastn;
+use super::{CustomerClient, Fastn};
 use crate::error::Error;
 use crate::page::Pager;
 
-impl Fastn {
+impl CustomerClient {
     /// Sends one event. It is durable when this returns.
+    ///
+    /// ```no_run
+    /// # async fn demo(fastn: fastn_sdk::Fastn) -> Result<(), fastn_sdk::Error> {
+    /// let event = fastn_sdk::event("user.signed_up", serde_json::json!({"email": "ada@example.com"}));
+    /// let accepted = fastn.customer("cus_acme").send(&event).await?;
+    /// # Ok(()) }
+    /// ```
     pub async fn send(&self, event: &SendEvent) -> Result<Accepted, Error> {
         self.post(&["v1", "events"], event).await
     }
@@ -21,7 +28,9 @@ impl Fastn {
     pub async fn send_many(&self, events: &[SendEvent]) -> Result<Accepted, Error> {
         self.post(&["v1", "events"], &events).await
     }
+}
 
+impl Fastn {
     /// Sends a body to a webhook trigger as its provider would, with the headers given.
     pub async fn send_webhook(
         &self,
@@ -30,7 +39,7 @@ impl Fastn {
         body: impl Into<Bytes>,
     ) -> Result<Accepted, Error> {
         // No idempotency key: providers send none, and their own delivery id must stay the event's.
-        let call = self.call(Method::POST, &["v1", "webhooks", trigger]).without_key();
+        let call = self.call(Method::POST, &["v1", "webhooks", trigger])?.without_key();
         let mut call = call.raw("application/json", body.into());
         for (name, value) in headers {
             call = call.header(name, value);

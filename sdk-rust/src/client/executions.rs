@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt};
 use reqwest::Method;
 use serde_json::Value;
 
-use super::Fastn;
+use super::{CustomerClient, Fastn};
 use crate::error::{Error, ErrorKind};
 use crate::follow::{Follow, Update, follow};
 use crate::page::Pager;
@@ -16,7 +16,7 @@ use crate::page::Pager;
 /// How often an awaited execution is looked at while no live update comes.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-impl Fastn {
+impl CustomerClient {
     /// Runs a workflow. An Instant one returns its result; a failed one is an error with the execution's id.
     pub async fn run(&self, workflow: &str, input: Value) -> Result<RunAnswer, Error> {
         self.run_in(workflow, &RunWorkflow { input, environment: None }).await
@@ -27,6 +27,30 @@ impl Fastn {
         self.post(&["v1", "workflows", workflow, "run"], run).await
     }
 
+    /// Runs a workflow and waits for its end, at most `limit`. Whether it succeeded is in the execution's status.
+    ///
+    /// ```no_run
+    /// # async fn demo(fastn: fastn_sdk::Fastn) -> Result<(), fastn_sdk::Error> {
+    /// let input = serde_json::json!({"issue": 7});
+    /// let limit = std::time::Duration::from_secs(60);
+    /// let execution = fastn.customer("cus_acme").run_and_wait("triage", input, limit).await?;
+    /// println!("{:?}: {:?}", execution.status, execution.output);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Fastn::wait`]; then the execution's id is in the error.
+    pub async fn run_and_wait(&self, workflow: &str, input: Value, limit: Duration) -> Result<ExecutionView, Error> {
+        let id = match self.run(workflow, input).await {
+            Ok(answer) => answer.execution_id,
+            // An Instant run that failed has ended: its execution tells how.
+            Err(error) => error.execution_id.clone().ok_or(error)?,
+        };
+        self.wait(&id, limit).await
+    }
+}
+
+impl Fastn {
     /// Executions, newest first. Filters: `status`, `workflow`, `trigger`, `eventId`, `since`, `until`.
     pub fn executions(&self) -> Pager<ExecutionView> {
         self.list(&["v1", "executions"])
@@ -37,7 +61,7 @@ impl Fastn {
         self.get(&["v1", "executions", id]).await
     }
 
-    /// Waits until an execution has ended, at most `limit`.
+    /// Waits until an execution has ended, at most `limit`. While the server is away it is asked again.
     ///
     /// # Errors
     /// `Unknown` when the time runs out: the execution goes on.
@@ -45,21 +69,24 @@ impl Fastn {
         let deadline = tokio::time::Instant::now() + limit;
         let what = Follow { workflow: None, execution: Some(id.to_owned()) };
         let mut updates = std::pin::pin!(self.follow(what));
-        let mut live = true;
+        let (mut live, mut seen) = (true, false);
         loop {
             match self.execution(id).await {
                 Ok(view) if view.status.is_final() => return Ok(view),
-                Ok(_) => {}
-                // It is taken but not projected yet.
-                Err(error) if error.is_not_found() => {}
+                Ok(_) => seen = true,
+                // It is taken but not projected yet, or the server is away.
+                Err(error) if error.is_not_found() || error.is_transient() => {}
                 Err(error) => return Err(error),
             }
             tokio::select! {
                 update = updates.next(), if live => live = matches!(update, Some(Ok(_))),
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = tokio::time::sleep_until(deadline) => {
-                    let detail = format!("execution {id} has not ended within {} ms", limit.as_millis());
-                    return Err(Error::new(ErrorKind::Unknown, "wait for an execution", detail));
+                    let what = if seen { "has not ended" } else { "was not seen" };
+                    let detail = format!("execution {id} {what} within {} ms", limit.as_millis());
+                    let mut error = Error::new(ErrorKind::Unknown, "wait for an execution", detail);
+                    error.execution_id = Some(id.to_owned());
+                    return Err(error);
                 }
             }
         }
@@ -72,7 +99,7 @@ impl Fastn {
 
     /// Asks for an execution's end.
     pub async fn cancel(&self, id: &str) -> Result<RunAnswer, Error> {
-        self.transport.decode(self.call(Method::POST, &["v1", "executions", id, "cancel"])).await
+        self.transport.decode(self.call(Method::POST, &["v1", "executions", id, "cancel"])?).await
     }
 
     /// Runs an ended execution again, as a new one.

@@ -47,7 +47,7 @@ impl Fastn {
 
     /// Starts nothing more of a replay.
     pub async fn cancel_replay(&self, id: &str) -> Result<ReplayView, Error> {
-        self.transport.decode(self.call(Method::POST, &["v1", "replays", id, "cancel"])).await
+        self.transport.decode(self.call(Method::POST, &["v1", "replays", id, "cancel"])?).await
     }
 
     /// Runs one dead letter again.

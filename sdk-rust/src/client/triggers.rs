@@ -38,7 +38,7 @@ impl Fastn {
 
     /// Asks the app of an app-event trigger again to subscribe it.
     pub async fn retry_subscription(&self, trigger: &str) -> Result<SubscriptionView, Error> {
-        self.transport.decode(self.call(Method::POST, &["v1", "triggers", trigger, "retry-subscription"])).await
+        self.transport.decode(self.call(Method::POST, &["v1", "triggers", trigger, "retry-subscription"])?).await
     }
 
     /// Deletes a trigger.
@@ -78,7 +78,7 @@ impl Fastn {
 
     /// How the polls of a trigger stand, by customer: a page, the first without a cursor.
     pub async fn polls(&self, trigger: &str, cursor: Option<&str>) -> Result<Page<PollView>, Error> {
-        let call = self.call(Method::GET, &["v1", "triggers", trigger, "poll"]).query("cursor", cursor);
+        let call = self.call(Method::GET, &["v1", "triggers", trigger, "poll"])?.query("cursor", cursor);
         self.transport.decode(call).await
     }
 

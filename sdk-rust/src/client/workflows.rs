@@ -43,7 +43,7 @@ impl Fastn {
 
     /// The token that a provider's handshake stored within the last hour, of the account or of one customer.
     pub async fn captured_token(&self, name: &str, customer: Option<&str>) -> Result<CapturedToken, Error> {
-        let call = self.call(Method::GET, &["v1", "secrets", name, "captured-token"]).query("customer", customer);
+        let call = self.call(Method::GET, &["v1", "secrets", name, "captured-token"])?.query("customer", customer);
         self.transport.decode(call).await
     }
 
@@ -54,7 +54,7 @@ impl Fastn {
 
     /// Deletes a secret of the account, or of one customer.
     pub async fn delete_secret(&self, name: &str, customer: Option<&str>) -> Result<(), Error> {
-        let call = self.call(Method::DELETE, &["v1", "secrets", name]).query("customer", customer);
+        let call = self.call(Method::DELETE, &["v1", "secrets", name])?.query("customer", customer);
         self.transport.bytes(call).await.map(drop)
     }
 

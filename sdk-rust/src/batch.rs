@@ -132,7 +132,7 @@ impl Batcher {
         Self { room: Arc::new(Semaphore::new(room_bytes)), room_bytes, queue, failures, unsettled }
     }
 
-    /// Events that are queued or on their way.
+    /// Events that are queued, on their way, or have failed without anybody having taken that.
     pub fn unsettled(&self) -> u64 {
         self.unsettled.load(Ordering::Relaxed)
     }
@@ -396,7 +396,7 @@ impl Worker {
     fn settle(&mut self, customer: &Customer, sent: u64, lost: Vec<Lost>) {
         self.busy.remove(customer);
         self.settled.sent += sent;
-        self.unsettled.fetch_sub(sent + lost.len() as u64, Ordering::Relaxed);
+        self.unsettled.fetch_sub(sent, Ordering::Relaxed);
         for Lost { queued, error } in lost {
             let (customer, json) = (queued.customer.to_string(), queued.body);
             self.settled.failed.push(FailedEvent { customer, json, error });
@@ -407,13 +407,18 @@ impl Worker {
 
     fn answer(&mut self) {
         for tell in self.flushes.drain(..) {
+            let failed = self.settled.failed.len() as u64;
+            self.unsettled.fetch_sub(failed, Ordering::Relaxed);
             match tell.send(std::mem::take(&mut self.settled)) {
                 Ok(()) => {
                     self.kept.clear();
                     self.failures.store(0, Ordering::Relaxed);
                 }
                 // Whoever asked has gone: the next who asks is told.
-                Err(settled) => self.settled = settled,
+                Err(settled) => {
+                    self.unsettled.fetch_add(failed, Ordering::Relaxed);
+                    self.settled = settled;
+                }
             }
         }
     }

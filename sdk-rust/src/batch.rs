@@ -17,6 +17,7 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use fastn_contract::command::SendEvent;
 use reqwest::Method;
+use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -60,8 +61,9 @@ impl Default for BatchOptions {
 pub struct FailedEvent {
     /// Whose it was.
     pub customer: String,
-    /// With the id that it was sent under: send it again as it is.
-    pub event: SendEvent,
+    /// A [`SendEvent`] as JSON, with the id that it was sent under: send it again as it is. What was queued with
+    /// [`Batcher::send_json`] need not be a whole one.
+    pub event: Value,
     /// Why.
     pub error: Error,
 }
@@ -333,7 +335,8 @@ impl Worker {
         self.busy.remove(customer);
         self.settled.sent += sent;
         for Lost { queued, error } in lost {
-            let Ok(event) = serde_json::from_slice(&queued.body) else { continue };
+            let event = serde_json::from_slice(&queued.body)
+                .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&queued.body).into_owned()));
             let customer = queued.customer.to_string();
             self.settled.failed.push(FailedEvent { customer, event, error });
             self.failures.fetch_add(queued.room.num_permits() as u64, Ordering::Relaxed);

@@ -110,7 +110,8 @@ async fn only_what_is_at_fault_fails() {
     batcher.send("a", nameless).await.unwrap();
     let flushed = batcher.flush().await;
     assert_eq!((flushed.sent, flushed.failed.len()), (97, 4));
-    let mut ids: Vec<String> = flushed.failed.iter().map(|failed| failed.event.id.clone().unwrap()).collect();
+    let mut ids: Vec<String> =
+        flushed.failed.iter().map(|failed| failed.event["id"].as_str().unwrap().to_owned()).collect();
     assert!(flushed.failed.iter().all(|failed| failed.error.status == Some(400)));
     assert_eq!(flushed.failed[0].customer, "a");
     ids.retain(|id| id.starts_with("bad-"));

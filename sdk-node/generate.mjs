@@ -303,6 +303,9 @@ export interface Page<Row> {
   nextCursor?: string | null | undefined;
 }
 
+/** An event to send. */
+export type EventInput = ${type({ $ref: "#/components/schemas/SendEvent" }, true)};
+
 ${sorted.map((own) => declared.get(own)).join("\n")}`;
 
 // ---- lib/generated/errors.cjs and errors.d.cts

@@ -77,9 +77,8 @@ class Batcher {
   }
 
   async flush() {
-    const flushed = await this.#core.run((id) => this.#native.flush(id));
-    for (const failed of flushed.failed) failed.error = failure(failed.error);
-    return flushed;
+    const { sent, failed } = await this.#core.run((id) => this.#native.flush(id));
+    return { sent, failed: failed.map(({ customer, event, error }) => ({ customer, event, error: failure(error) })) };
   }
 
   close() {

@@ -2,7 +2,7 @@
 // The package's types.
 import type { CallOptions, WriteOptions } from "./options.cjs";
 import type { FailedEvent } from "./errors.cjs";
-import type { Accepted, ExecutionUpdate, ExecutionView, RunAnswer, SendEvent } from "./generated/types.cjs";
+import type { Accepted, EventInput, ExecutionUpdate, ExecutionView, RunAnswer } from "./generated/types.cjs";
 import { Operations } from "./generated/operations.cjs";
 
 export * from "./errors.cjs";

@@ -8,6 +8,9 @@ export interface Page<Row> {
   nextCursor?: string | null | undefined;
 }
 
+/** An event to send. */
+export type EventInput = SendEvent;
+
 /** The answer to events that were taken: durable, not yet processed. */
 export interface Accepted {
   /** The event's id, the first one's of a batch. */

@@ -283,10 +283,10 @@ ${signatures.join("\n")}}
 // ---- lib/generated/types.d.cts
 
 // What the methods by hand take and give.
-for (const name of ["Accepted", "SendEvent", "RunWorkflow", "RunAnswer", "ExecutionUpdate", "ExecutionView", "FieldError", "Problem", "ErrorCode"]) {
+for (const name of ["Accepted", "SendEvent", "RunAnswer", "ExecutionUpdate", "ExecutionView", "FieldError", "Problem", "ErrorCode"]) {
   type({ $ref: `#/components/schemas/${name}` }, false);
-  type({ $ref: `#/components/schemas/${name}` }, true);
 }
+const eventInput = type({ $ref: "#/components/schemas/SendEvent" }, true);
 const declared = new Map();
 for (let before = -1; before !== declared.size; ) {
   before = declared.size;
@@ -304,7 +304,7 @@ export interface Page<Row> {
 }
 
 /** An event to send. */
-export type EventInput = ${type({ $ref: "#/components/schemas/SendEvent" }, true)};
+export type EventInput = ${eventInput};
 
 ${sorted.map((own) => declared.get(own)).join("\n")}`;
 

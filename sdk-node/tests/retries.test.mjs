@@ -52,11 +52,12 @@ test("429 storms", async (t) => {
 
 // Property: when the attempts are used up, the error says for how long to wait, in milliseconds.
 test("an error tells how long to wait", async (t) => {
-  const told = (_request, response) => problem(response, 429, "RATE_LIMITED", { retryAfter: 7 }, { "x-fastn-request-id": "req_1" });
+  const told = (_request, response) => problem(response, 429, "RATE_LIMITED", { retryAfter: 7 }, { "x-request-id": "req_1" });
   const { client } = await together(t, told, { attemptsMax: 1 });
   const error = await client.execution("e").catch((caught) => caught);
   assert.ok(error instanceof RateLimitedError);
   assert.equal(error.retryAfter, 7000);
+  assert.equal(error.requestId, "req_1");
   assert.equal(error.status, 429);
   assert.ok(error.transient && error.notDone);
 });

@@ -1282,14 +1282,6 @@ export interface RunAnswer {
   status: ExecutionStatus;
 }
 
-/** A run of a workflow. */
-export interface RunWorkflow {
-  /** The environment; `test` when absent. */
-  environment?: string | null | undefined;
-  /** Becomes `ctx.input`. */
-  input?: unknown;
-}
-
 /** What a run by hand or a backfill made. */
 export interface ScheduleFired {
   /** Events that are there already, from the clock or from a backfill before. */

@@ -334,6 +334,9 @@ async fn live_updates() {
         server.activity.send(Arc::new(ActivityChange { scope, execution })).unwrap();
     };
     let mut body = follow(None).await.unwrap().into_body().into_data_stream();
+    let chunk = String::from_utf8(body.next().await.unwrap().unwrap().to_vec()).unwrap();
+    let start = chunk.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    assert!(chunk.contains("event: position"), "{chunk}");
     tell("acc_two", "exec_theirs");
     tell("acc_one", "exec_first");
     let chunk = String::from_utf8(body.next().await.unwrap().unwrap().to_vec()).unwrap();
@@ -345,6 +348,9 @@ async fn live_updates() {
     let mut body = follow(Some(last)).await.unwrap().into_body().into_data_stream();
     let chunk = tokio::time::timeout(deadline, body.next()).await.unwrap().unwrap().unwrap();
     assert!(String::from_utf8_lossy(&chunk).contains("exec_second"));
+    let mut body = follow(Some(start)).await.unwrap().into_body().into_data_stream();
+    let chunk = tokio::time::timeout(deadline, body.next()).await.unwrap().unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&chunk).contains("exec_first"), "the start is a place to come back to");
     let mut body = follow(Some("1-1".to_owned())).await.unwrap().into_body().into_data_stream();
     let chunk = body.next().await.unwrap().unwrap();
     assert!(String::from_utf8_lossy(&chunk).contains("event: reset"));

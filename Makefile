@@ -1,5 +1,5 @@
 # The door to everything; each target is one line of the README.
-.PHONY: help run test check fmt bench bench-schedules bench-cluster fuzz simulate openapi cluster cluster-down faults
+.PHONY: help run test check fmt bench bench-schedules bench-cluster bench-sdks sdks fuzz simulate openapi cluster cluster-down faults
 
 export CARGO_INCREMENTAL ?= 0
 
@@ -45,6 +45,13 @@ bench-schedules: ## measure 100,000 schedules on one node: how late they fire, a
 
 bench-cluster: ## measure a cluster beside what Kafka and PostgreSQL do alone
 	tests/cluster/bench.sh $(BENCH)
+
+sdks: ## build the wheel for Python and the packages for Node, for this platform
+	sdk-python/build.sh
+	sdk-node/build.sh
+
+bench-sdks: ## measure the clients for Rust, Python and Node against one server
+	tests/sdks/bench.sh
 
 fuzz: ## run every fuzz target for a minute each
 	fuzz/run.sh 60

@@ -39,6 +39,7 @@ mod ports;
 mod problem;
 mod reference;
 mod replays;
+mod request_id;
 mod resources;
 mod retention;
 mod runs;
@@ -108,6 +109,7 @@ pub fn router(ports: Ports, edge: Router, serves_api: bool) -> Router {
         .layer(DefaultBodyLimit::max(extract::BODY_BYTES_MAX))
         .layer(middleware::from_fn(problem::dress))
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(middleware::from_fn(request_id::identify))
 }
 
 /// The OpenAPI document as it is served.

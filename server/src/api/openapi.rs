@@ -7,10 +7,10 @@ use fastn_contract::error::ErrorCode;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-/// Letters, digits and `- _ . : @`, as the domain's ids are.
-const ID_PATTERN: &str = "^[A-Za-z0-9_.:@-]{1,128}$";
-/// A length of time as alert rules write it.
-const DURATION_PATTERN: &str = "^[0-9]{1,9}[smhd]$";
+mod schemas;
+mod sending;
+
+use self::schemas::ID_PATTERN;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -56,8 +56,8 @@ pub(crate) fn finish(document: utoipa::openapi::OpenApi) -> Value {
         "bearer": {"type": "http", "scheme": "bearer", "description": "The same key as a bearer token"}
     });
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
-        flatten_stored(schemas);
-        mend_schemas(schemas);
+        sending::add_schemas(schemas);
+        schemas::mend(schemas);
     }
     if let Some(paths) = document["paths"].as_object_mut() {
         for (path, item) in paths {
@@ -67,119 +67,6 @@ pub(crate) fn finish(document: utoipa::openapi::OpenApi) -> Value {
         }
     }
     document
-}
-
-/// `Stored<T>` and the views of triggers are written flat, and `T` forbids other fields: one object of both says what is really sent.
-fn flatten_stored(schemas: &mut Map<String, Value>) {
-    let names: Vec<String> =
-        schemas.keys().filter(|name| name.starts_with("Stored_") || *name == "TriggerView").cloned().collect();
-    for name in names {
-        let flat = merge_parts(schemas, &schemas[&name]);
-        schemas.insert(name, flat);
-    }
-    // Pages hold their rows in line.
-    let whole = Value::Object(schemas.clone());
-    for schema in schemas.values_mut() {
-        visit(schema, &mut |value| {
-            if value.get("allOf").is_some() {
-                *value = merge_parts(whole.as_object().expect("made from one"), value);
-            }
-        });
-    }
-}
-
-fn merge_parts(schemas: &Map<String, Value>, schema: &Value) -> Value {
-    let Some(parts) = schema.get("allOf").and_then(Value::as_array) else { return schema.clone() };
-    let (mut properties, mut required) = (Map::new(), Vec::new());
-    for part in parts {
-        let part = match part.get("$ref").and_then(Value::as_str).and_then(|name| name.rsplit('/').next()) {
-            Some(name) => schemas.get(name).unwrap_or(part),
-            None => part,
-        };
-        properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
-        required.extend(part["required"].as_array().cloned().unwrap_or_default());
-    }
-    json!({"type": "object", "properties": properties, "required": required})
-}
-
-fn visit(value: &mut Value, change: &mut impl FnMut(&mut Value)) {
-    change(value);
-    match value {
-        Value::Object(fields) => fields.values_mut().for_each(|field| visit(field, change)),
-        Value::Array(items) => items.iter_mut().for_each(|item| visit(item, change)),
-        _ => {}
-    }
-}
-
-/// Limits that the handlers check and that the derives do not know.
-fn mend_schemas(schemas: &mut Map<String, Value>) {
-    // The derive does not see names that a macro gives.
-    let codes: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
-    schemas["ErrorCode"]["enum"] = json!(codes);
-    for limit in ["minItems", "maxItems"] {
-        schemas["SecretNames"]["oneOf"][1][limit] = json!(2);
-    }
-    let mut limit = |schema: &str, field: &str, limits: Value| {
-        let Some(property) = schemas.get_mut(schema).and_then(|schema| schema["properties"].get_mut(field)) else {
-            return;
-        };
-        for (name, value) in limits.as_object().into_iter().flatten() {
-            property[name] = value.clone();
-        }
-    };
-    for schema in ["Customer", "Workflow", "Trigger", "App", "AlertRule", "Plan", "CustomerTier"] {
-        limit(schema, "id", json!({"pattern": ID_PATTERN}));
-    }
-    for field in ["concurrency", "weight"] {
-        limit("Customer", field, json!({"minimum": 1, "maximum": 10_000}));
-    }
-    limit("CustomerTier", "weight", json!({"minimum": 1, "maximum": 10_000}));
-    limit("Limit", "limit", json!({"minimum": 0, "maximum": 1_u64 << 53}));
-    for (schema, field, most) in [
-        ("Concurrency", "limit", 1_000_000),
-        ("Rate", "limit", 1_000_000),
-        ("Rate", "periodMs", 86_400_000),
-        ("Debounce", "periodMs", 86_400_000),
-        ("Debounce", "maxWaitMs", 86_400_000),
-        ("BatchWindow", "maxSize", 1_000),
-        ("BatchWindow", "maxWaitMs", 86_400_000),
-    ] {
-        limit(schema, field, json!({"minimum": 1, "maximum": most}));
-    }
-    limit("Trigger", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
-    limit("App", "endpoint", json!({"readOnly": true}));
-    limit("App", "events", json!({"minItems": 1, "maxItems": 1_000}));
-    limit("Trigger", "routes", json!({"minItems": 1, "maxItems": 64}));
-    limit("Schedule", "jitterSeconds", json!({"maximum": 3_600}));
-    limit("Schedule", "delayMinutes", json!({"maximum": 1_440}));
-    limit("Poll", "entity", json!({"minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9_.-]+$"}));
-    for field in ["minSeconds", "maxSeconds"] {
-        limit("PollInterval", field, json!({"minimum": 5, "maximum": 86_400}));
-    }
-    limit("AutoDisable", "failures", json!({"maximum": 1_000}));
-    limit("AutoDisable", "cooldownMinutes", json!({"maximum": 43_200}));
-    limit("ChangeStatus", "reason", json!({"maxLength": 500}));
-    for field in ["from", "to"] {
-        limit("BackfillSchedule", field, json!({"format": "date-time"}));
-    }
-    limit("RetryPolicy", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
-    limit("RetryPolicy", "backoffCoefficient", json!({"minimum": 1, "maximum": 100}));
-    limit("RetryPolicy", "initialInterval", json!({"maximum": 86_400_000}));
-    limit("RetryPolicy", "maxInterval", json!({"maximum": 86_400_000}));
-    limit("Workflow", "timeoutMs", json!({"minimum": 1, "maximum": 21_600_000}));
-    limit("Route", "workflow", json!({"pattern": ID_PATTERN}));
-    limit("Route", "environment", json!({"pattern": ID_PATTERN}));
-    limit("SecretWrite", "name", json!({"pattern": "^[A-Z][A-Z0-9_]{0,127}$"}));
-    limit("SecretWrite", "value", json!({"minLength": 1, "maxLength": 65_536}));
-    limit("EnvConfig", "key", json!({"pattern": ID_PATTERN}));
-    limit("EnvConfig", "environment", json!({"pattern": ID_PATTERN}));
-    limit("AlertRule", "threshold", json!({"minimum": 0}));
-    for field in ["window", "hold", "resolveAfter"] {
-        limit("AlertRule", field, json!({"pattern": DURATION_PATTERN}));
-    }
-    limit("AlertRule", "channels", json!({"maxItems": 20}));
-    limit("SilenceAlert", "duration", json!({"pattern": DURATION_PATTERN}));
-    limit("PublishVersion", "file", json!({"minLength": 1, "maxLength": 255}));
 }
 
 fn finish_operation(path: &str, method: &str, operation: &mut Value) {
@@ -226,7 +113,28 @@ fn finish_operation(path: &str, method: &str, operation: &mut Value) {
         codes.push(ErrorCode::WorkflowNotPublished);
     }
     add_parameters(path, method, operation, protected && !webhook);
+    finish_body(operation);
     add_problems(operation, &codes);
+}
+
+/// A body that may be absent is one that is not required, and not one of two kinds.
+fn finish_body(operation: &mut Value) {
+    let content = operation["operationId"].as_str().and_then(sending::body_of);
+    let Some(body) = operation.get_mut("requestBody") else { return };
+    if let Some(content) = content {
+        body["content"] = content;
+    }
+    let mut optional = false;
+    for kind in body["content"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        let parts = kind["schema"]["oneOf"].as_array().map(Vec::as_slice);
+        if let Some([whole, null]) = parts
+            && null["type"] == "null"
+        {
+            kind["schema"] = whole.clone();
+            optional = true;
+        }
+    }
+    body["required"] = (!optional).into();
 }
 
 fn add_parameters(path: &str, method: &str, operation: &mut Value, protected: bool) {

@@ -3,10 +3,13 @@
 //! Problem answers, security, shared headers, the form of ids in paths: added here by walking the document, so that a new
 //! operation has them without saying so.
 
-use fastn_contract::error::ErrorCode;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
+use super::access::{self, Access};
+
+pub(crate) mod answers;
+mod examples;
 mod schemas;
 mod sending;
 
@@ -47,74 +50,89 @@ pub(crate) fn base() -> utoipa::openapi::OpenApi {
     Base::openapi()
 }
 
+/// An operation, as far as what is shared depends on it.
+pub(crate) struct Operation<'d> {
+    /// Its id.
+    pub(crate) id: &'d str,
+    /// Its method, in small letters.
+    pub(crate) method: &'d str,
+    /// Its path.
+    pub(crate) path: &'d str,
+    /// Whether a body is read.
+    pub(crate) has_body: bool,
+}
+
+impl<'d> Operation<'d> {
+    fn new(path: &'d str, method: &'d str, operation: &'d Value) -> Self {
+        let id = operation["operationId"].as_str().expect("every operation has an id");
+        Self { id, method, path, has_body: operation.get("requestBody").is_some() }
+    }
+}
+
+/// Every operation of the document.
+pub(crate) fn operations(document: &Value) -> impl Iterator<Item = Operation<'_>> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    paths.flat_map(|(path, item)| {
+        let operations = item.as_object().into_iter().flatten();
+        operations.map(move |(method, operation)| Operation::new(path, method, operation))
+    })
+}
+
 /// The whole document, with what the operations share.
-pub(crate) fn finish(document: utoipa::openapi::OpenApi) -> Value {
-    let mut document = serde_json::to_value(document).expect("the document is plain data");
-    document["components"]["securitySchemes"] = json!({
-        "accessKey": {"type": "apiKey", "in": "header", "name": "x-fastn-access-key",
-            "description": "An access key, e.g. `fsk_test_…`"},
-        "bearer": {"type": "http", "scheme": "bearer", "description": "The same key as a bearer token"}
-    });
+pub(crate) fn finish(mut document: Value) -> Value {
+    document["servers"] = json!([{"url": "/", "description": "The server that this document came from."}]);
+    document["components"]["securitySchemes"] = security_schemes();
+    document["components"]["headers"] = answers::headers();
     if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
         sending::add_schemas(schemas);
         schemas::mend(schemas);
     }
-    if let Some(paths) = document["paths"].as_object_mut() {
-        for (path, item) in paths {
-            for (method, operation) in item.as_object_mut().into_iter().flatten() {
-                finish_operation(path, method, operation);
-            }
+    let (mut shared, mut bodies) = (Map::new(), answers::problems());
+    for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            finish_body(operation);
+            let about = operation.clone();
+            let about = Operation::new(path, method, &about);
+            add_access(&about, operation);
+            add_parameters(&about, operation);
+            answers::add(operation, &answers::codes(&about), &mut shared);
+            examples::add(operation, &mut bodies);
         }
     }
+    document["components"]["responses"] = shared.into();
+    document["components"]["examples"] = bodies.into();
     document
 }
 
-fn finish_operation(path: &str, method: &str, operation: &mut Value) {
-    let protected = path.starts_with("/v1/");
-    let writes = matches!(method, "post" | "put" | "delete");
-    let webhook = path.starts_with("/v1/webhooks/") || path == "/v1/apps/{endpoint}/events";
-    let mut codes = vec![ErrorCode::InternalError, ErrorCode::ServiceUnavailable];
-    if protected {
-        codes.extend([
-            ErrorCode::ValidationError,
-            ErrorCode::AuthInvalid,
-            ErrorCode::Forbidden,
-            ErrorCode::RateLimited,
-            ErrorCode::QuotaExceeded,
-        ]);
-        codes.push(if webhook { ErrorCode::WebhookAuthFailed } else { ErrorCode::AuthExpired });
-        codes.extend([ErrorCode::DbError, ErrorCode::WrongRegion]);
-        operation["security"] = json!([{"accessKey": []}, {"bearer": []}]);
-        if webhook {
-            operation["security"].as_array_mut().expect("just made").push(json!({}));
-        }
-    } else {
-        operation["security"] = json!([]);
+fn security_schemes() -> Value {
+    let kinds = "A key of the account acts for all of the account, or for the customer that a request names; a key of one \
+                 customer acts for that customer only. Each operation says in `x-fastn-access` which may call it.";
+    json!({
+        "accessKey": {"type": "apiKey", "in": "header", "name": "x-fastn-access-key",
+            "description": format!("An access key, e.g. `fsk_test_…`. {kinds}")},
+        "bearer": {"type": "http", "scheme": "bearer", "description": format!("The same key as a bearer token. {kinds}")}
+    })
+}
+
+/// Who may call it: as a word, as a sentence, and as the keys that are asked for.
+fn add_access(about: &Operation<'_>, operation: &mut Value) {
+    let (access, note) = access::of(about.id);
+    operation["x-fastn-access"] = access.as_str().into();
+    let mut text = operation["description"].as_str().unwrap_or_default().to_owned();
+    for sentence in [access.sentence(), note].iter().filter(|sentence| !sentence.is_empty()) {
+        let gap = match text.as_str() {
+            "" => "",
+            _ if *sentence == note => " ",
+            _ => "\n\n",
+        };
+        text = format!("{text}{gap}{sentence}");
     }
-    // What it is about is named in a header or in the body.
-    let elsewhere =
-        ["/v1/app-events", "/v1/events", "/v1/usage/current", "/v1/quota-settings", "/v1/settings/retention"]
-            .contains(&path);
-    if elsewhere || path.contains('{') || path.ends_with("/replay") || path.starts_with("/v1/replays") {
-        codes.push(ErrorCode::NotFound);
-    }
-    if protected && writes {
-        codes.extend([ErrorCode::Conflict, ErrorCode::PayloadTooLarge, ErrorCode::UnsupportedMediaType]);
-    }
-    if path.ends_with("/run") {
-        codes.extend([
-            ErrorCode::WorkflowFailed,
-            ErrorCode::WorkflowTimeout,
-            ErrorCode::WorkflowCancelled,
-            ErrorCode::Timeout,
-        ]);
-    }
-    if path.ends_with("/run") || path.ends_with("/replay") {
-        codes.push(ErrorCode::WorkflowNotPublished);
-    }
-    add_parameters(path, method, operation, protected && !webhook);
-    finish_body(operation);
-    add_problems(operation, &codes);
+    operation["description"] = text.into();
+    operation["security"] = match access {
+        Access::Anyone => json!([]),
+        Access::Sender => json!([{"accessKey": []}, {"bearer": []}, {}]),
+        _ => json!([{"accessKey": []}, {"bearer": []}]),
+    };
 }
 
 /// A body that may be absent is one that is not required, and not one of two kinds.
@@ -137,7 +155,8 @@ fn finish_body(operation: &mut Value) {
     body["required"] = (!optional).into();
 }
 
-fn add_parameters(path: &str, method: &str, operation: &mut Value, protected: bool) {
+fn add_parameters(about: &Operation<'_>, operation: &mut Value) {
+    let Operation { id, method, path, .. } = *about;
     let parameters = operation.as_object_mut().expect("an operation").entry("parameters").or_insert(json!([]));
     let list = parameters.as_array_mut().expect("a list");
     for parameter in list.iter_mut().filter(|parameter| parameter["in"] == "path") {
@@ -152,11 +171,13 @@ fn add_parameters(path: &str, method: &str, operation: &mut Value, protected: bo
             "code" => json!({}),
             _ => json!({"pattern": ID_PATTERN}),
         };
+        let example = examples::in_path(path, name).unwrap_or_else(|| panic!("{path} needs an example of {name}"));
         for (limit, value) in limits.as_object().into_iter().flatten() {
             parameter["schema"][limit] = value.clone();
         }
+        parameter["example"] = example;
     }
-    if !protected {
+    if matches!(access::of(id).0, Access::Anyone | Access::Sender) {
         return;
     }
     let mut header = |name: &str, description: &str, schema: Value| {
@@ -170,35 +191,16 @@ fn add_parameters(path: &str, method: &str, operation: &mut Value, protected: bo
         let key = json!({"type": "string", "minLength": 1, "maxLength": 255});
         header("idempotency-key", "Makes the write safe to repeat: it is done once and answered the same", key);
     }
-    if matches!(method, "put" | "delete") && !path.ends_with("/versions") {
+    if matches!(method, "put" | "delete") && !path.ends_with("/poll") {
         let revision = json!({"type": "string", "pattern": "^(\\*|\"?[0-9]{1,18}\"?)$"});
         header("if-match", "Change only this `revision`", revision);
     }
-}
-
-fn add_problems(operation: &mut Value, codes: &[ErrorCode]) {
-    let responses = operation["responses"].as_object_mut().expect("every operation has responses");
-    let mut by_status: std::collections::BTreeMap<u16, Vec<ErrorCode>> = Default::default();
-    for code in codes {
-        by_status.entry(code.status()).or_default().push(*code);
+    if method == "put" {
+        let new = json!({"type": "string", "enum": ["*"]});
+        header("if-none-match", "Create only: what is there already is not changed", new);
     }
-    for (status, codes) in by_status {
-        let examples: Map<String, Value> = codes
-            .iter()
-            .map(|code| {
-                let example = json!({"type": format!("/errors/{}", code.as_str()), "title": code.title(),
-                    "status": status, "detail": code.title(), "code": code.as_str()});
-                (code.as_str().to_owned(), json!({"value": example}))
-            })
-            .collect();
-        let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
-        let problem = json!({"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples});
-        match responses.get_mut(&status.to_string()) {
-            Some(known) => known["content"]["application/problem+json"] = problem,
-            None => {
-                let answer = json!({"description": names.join(", "), "content": {"application/problem+json": problem}});
-                responses.insert(status.to_string(), answer);
-            }
-        }
+    if id == "followExecutions" {
+        let last = json!({"type": "string", "maxLength": 64});
+        header("last-event-id", "The `id` of the last event that was seen: goes on after it", last);
     }
 }

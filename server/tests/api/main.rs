@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod access;
 mod apps;
+mod compat;
 mod document;
+mod examples;
 mod isolation;
 mod polls;
 mod schedules;
 mod server;
+mod story;
 
 use std::sync::Arc;
 

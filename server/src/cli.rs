@@ -20,6 +20,7 @@ mod configure;
 mod customers;
 mod doctor;
 mod migrate;
+mod openapi;
 mod polls;
 mod print;
 mod progress;
@@ -160,7 +161,17 @@ enum Command {
         layer: Layer,
     },
     /// Print the OpenAPI document
-    Openapi,
+    Openapi {
+        /// Print who may call which operation instead, as Markdown
+        #[arg(long, conflicts_with = "against")]
+        access: bool,
+        /// Print instead what breaks for clients of an earlier document, and fail if something does
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
+        /// With --against: a file of breaks that are meant, each with its reason
+        #[arg(long, value_name = "FILE", requires = "against")]
+        accepted: Option<PathBuf>,
+    },
     /// Write the type declarations of workflows into a project, for editors
     Types {
         /// The project's folder
@@ -254,7 +265,9 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Bench(bench) => bench::run(bench).await,
         Command::Doctor { config, layer } => doctor::run(config.as_deref(), layer).await,
         Command::Rebuild { config, layer } => doctor::rebuild(config.as_deref(), layer).await,
-        Command::Openapi => print::value(&crate::api::document()),
+        Command::Openapi { access: true, .. } => openapi::access(),
+        Command::Openapi { against: Some(earlier), accepted, .. } => openapi::compare(&earlier, accepted.as_deref()),
+        Command::Openapi { .. } => print::value(&crate::api::document()),
         Command::Types { directory } => configure::types(&directory),
     }
 }

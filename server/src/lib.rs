@@ -4,6 +4,7 @@ pub mod api;
 mod bench;
 mod cli;
 pub mod clock;
+pub mod compat;
 mod config;
 mod dev;
 mod observe;

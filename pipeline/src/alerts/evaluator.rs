@@ -3,9 +3,10 @@
 //! Evaluation waits until everything that was there at the start is read: a rule that judged half a window would cry wolf
 //! after every restart. After any failure the task forgets what it holds and starts again from what was saved.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fastn_domain::time::Timestamp;
+use fastn_domain::time::{Agenda, Clock, Timestamp};
 use fastn_log::{LogError, Membership};
 use fastn_store::{StoreError, StoreErrorKind};
 use futures_util::future::select_all;
@@ -68,6 +69,7 @@ pub(super) struct Evaluator {
     parts: AlertParts,
     channels: Channels,
     options: AlertOptions,
+    agenda: Arc<Agenda>,
 }
 
 /// What one stretch of evaluation holds.
@@ -82,8 +84,8 @@ struct Stretch {
 }
 
 impl Evaluator {
-    pub(super) fn new(parts: AlertParts, channels: Channels, options: AlertOptions) -> Self {
-        Self { parts, channels, options }
+    pub(super) fn new(parts: AlertParts, channels: Channels, options: AlertOptions, agenda: Arc<Agenda>) -> Self {
+        Self { parts, channels, options, agenda }
     }
 
     fn now(&self) -> Timestamp {
@@ -140,6 +142,7 @@ impl Evaluator {
                 }
                 stretch.followers.clear();
                 observe::sizes(0, 0, 0);
+                self.agenda.rests(None, self.parts.catalog.borrow().revision);
                 if self.parts.catalog.changed().await.is_err() {
                     return Ok(());
                 }
@@ -147,12 +150,20 @@ impl Evaluator {
                 continue;
             }
             at_rest = false;
+            let next = stretch.engine.next();
+            match stretch.engine.is_sending() {
+                false => self.agenda.rests(next, self.parts.catalog.borrow().revision),
+                true => self.agenda.works(),
+            }
+            let clock = self.parts.clock.clone();
             tokio::select! {
                 grown = grown(&mut stretch.followers) => {
                     if !grown { return Ok(()) }
                     tokio::time::sleep(self.options.gather).await;
                 }
                 () = tokio::time::sleep(self.options.every) => {}
+                // A clock that is moved does not wait for the next look.
+                () = moved_to(&*clock, next) => {}
                 changed = self.parts.catalog.changed() => {
                     if changed.is_err() { return Ok(()) }
                     self.configure(&mut stretch).await?;
@@ -291,6 +302,14 @@ impl Evaluator {
         save.forget_before = Some(Timestamp(now.0.saturating_sub(keep)));
         stretch.revision = self.parts.store.save_alerts(save).await?;
         Ok(())
+    }
+}
+
+/// Waits until a clock that somebody moves has come to `at`; for ever on any other.
+async fn moved_to(clock: &dyn Clock, at: Option<Timestamp>) {
+    match at.and_then(|at| clock.alarm(at)) {
+        Some(alarm) => alarm.await,
+        None => std::future::pending().await,
     }
 }
 

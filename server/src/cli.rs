@@ -28,6 +28,7 @@ mod run;
 mod schedules;
 mod send;
 pub(crate) mod style;
+mod test_server;
 mod usage;
 
 const AFTER: &str = "\
@@ -60,6 +61,8 @@ enum Command {
         #[command(flatten)]
         layer: Layer,
     },
+    /// Run a platform for tests: empty, on a clock that the test moves, with calls to the outside answered by mocks
+    TestServer(test_server::TestServerCommand),
     /// Run a node
     #[command(
         after_help = "Example: fastn serve --config fastn-server.yaml --data /var/lib/fastn --listen 0.0.0.0:7400"
@@ -229,6 +232,7 @@ pub fn run() -> ExitCode {
 async fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Dev { directory, layer } => crate::dev::run(directory, layer).await,
+        Command::TestServer(command) => test_server::run(command).await,
         Command::Serve { config, layer } => serve(config, layer).await,
         Command::Apply { directory, remote } => configure::apply(&directory, &remote).await,
         Command::Publish { file, workflow, deploy, remote } => {
@@ -373,6 +377,7 @@ mod tests {
             "usage",
             "migrate",
             "doctor",
+            "test-server",
             "rebuild",
             "openapi",
             "types",

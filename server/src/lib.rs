@@ -8,6 +8,7 @@ mod config;
 mod dev;
 mod observe;
 mod project;
+pub mod testing;
 mod wiring;
 
 pub use cli::run;

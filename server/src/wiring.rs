@@ -17,7 +17,7 @@ use fastn_pipeline::alerts::{AlertParts, Alerts, Channels};
 use fastn_pipeline::otlp::{Otlp, OtlpOptions};
 use fastn_pipeline::processor::machine::Answer;
 use fastn_pipeline::processor::{Answers, Pipeline, PipelineConfig};
-use fastn_pipeline::projector::{self, Projector, ProjectorOptions, Retention, RetentionOptions};
+use fastn_pipeline::projector::{self, Projector, ProjectorOptions, Retention};
 use fastn_pipeline::sealing::SealedLog;
 use fastn_scheduler::{Poller, PollerConfig, PollerParts, Scheduler};
 use fastn_store::{CatalogFeed, Expect, FeedOptions, MasterKey, ResourceWrite, Store, Vault};
@@ -321,7 +321,7 @@ impl Roles {
         }
         if config.has(Role::Scheduler) {
             let (of_store, of_catalog) = (Arc::clone(store), watch::Receiver::clone(catalog));
-            let retention = Retention::start(of_store, of_catalog, clock.clone(), RetentionOptions::default());
+            let retention = Retention::start(of_store, of_catalog, clock.clone(), surroundings.retention());
             roles.retention = Some(retention);
             roles.poller = Some(Poller::start(parts.poller()?, PollerConfig::default()));
             let (log, store, catalog) = (Arc::clone(log), Arc::clone(store), watch::Receiver::clone(catalog));

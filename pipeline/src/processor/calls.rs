@@ -154,7 +154,11 @@ impl Calls {
                 method: method.to_string(),
                 url: url.to_string(),
                 headers: texts(&headers),
-                body: body.as_ref().map(bytes_of).transpose().map_err(|why| refused("EINVAL", format!("fetch {url}: {why}")))?,
+                body: body
+                    .as_ref()
+                    .map(bytes_of)
+                    .transpose()
+                    .map_err(|why| refused("EINVAL", format!("fetch {url}: {why}")))?,
                 timeout_ms: timeout_ms.min(CALL_TIMEOUT_MS_MAX),
             };
             match intercept.ask(call).await {

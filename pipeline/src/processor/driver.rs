@@ -26,8 +26,8 @@ use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::{CallContext, CallFacts};
-use super::intercept::CallBy;
 use super::claim::{Claimed, Claiming, Control};
+use super::intercept::CallBy;
 use super::machine::{CallRequest, CallTarget, Input, LoggedEvent, Machine, Output, Source, StartRun};
 use super::pipeline::Shared;
 use super::{observe, sandboxes};
@@ -352,7 +352,12 @@ impl Driver {
             let outcome = match target {
                 CallTarget::Http { request, traceparent, tracestate } => {
                     let (started, mut facts) = (shared.clock.now(), CallFacts::default());
-                    let by = CallBy::Workflow { execution, workflow: workflow.clone(), key: key.clone(), scope: scope.clone() };
+                    let by = CallBy::Workflow {
+                        execution,
+                        workflow: workflow.clone(),
+                        key: key.clone(),
+                        scope: scope.clone(),
+                    };
                     let context = CallContext { idempotency_key, traceparent, tracestate, by };
                     let outcome = shared.calls.fetch(request, context, &mut facts).await;
                     shared.traces.tell(partition, || Trace {

@@ -173,7 +173,9 @@ pub(crate) async fn rebuild(file: Option<&Path>, layer: Layer) -> anyhow::Result
     if matches!(config.log_backend()?, LogBackend::File(_)) && !config.data.is_dir() {
         bail!("there is no data directory {}; name it with --data", config.data.display());
     }
-    let log = wiring::open_log(&config, Arc::new(SystemClock)).await.context("open the log; a node that runs must be stopped first")?;
+    let log = wiring::open_log(&config, Arc::new(SystemClock))
+        .await
+        .context("open the log; a node that runs must be stopped first")?;
     let store = wiring::open_store(&config, Arc::new(SystemClock)).await?;
     let bar = indicatif::ProgressBar::no_length().with_style(
         indicatif::ProgressStyle::with_template("rebuild {wide_bar} {pos}/{len} records, {eta} left")

@@ -26,6 +26,8 @@ impl Node {
             return busy("the scheduler fires what is due");
         }
         if self.roles.poller.as_ref().is_some_and(|poller| !poller.is_resting(now, revision)) {
+            // It looks every second only, also for what is configured.
+            self.look_at_polls();
             return busy("sources are polled");
         }
         if !self.store.clone().polls().due(now, 1).await?.is_empty() {
@@ -76,7 +78,7 @@ impl Node {
     }
 
     /// Has the poller look for what is due.
-    pub(crate) fn look_at_polls(&self) {
+    fn look_at_polls(&self) {
         if let Some(poller) = &self.roles.poller {
             poller.look();
         }

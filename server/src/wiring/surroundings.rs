@@ -7,13 +7,15 @@ use std::time::Duration;
 use fastn_domain::time::Clock;
 use fastn_pipeline::alerts::AlertOptions;
 use fastn_pipeline::processor::Intercept;
-use fastn_pipeline::projector::ProjectorOptions;
+use fastn_pipeline::projector::{ProjectorOptions, RetentionOptions};
 use fastn_scheduler::SchedulerConfig;
 
 use crate::clock::SystemClock;
 
 /// The pause that gathers work in service is only waited for by a test.
 const HURRIED: Duration = Duration::from_millis(1);
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// See the head of this file.
 pub(crate) struct Surroundings {
@@ -45,6 +47,15 @@ impl Surroundings {
         match self.hurried {
             // What is made ahead costs a turn for each stop of the clock.
             true => SchedulerConfig { follow_every: HURRIED, ahead: Duration::ZERO, ..usual },
+            false => usual,
+        }
+    }
+
+    pub(super) fn retention(&self) -> RetentionOptions {
+        let usual = RetentionOptions::default();
+        match self.hurried {
+            // What is kept is counted in days; a round each hour would stop the clock as often.
+            true => RetentionOptions { every: DAY, pause: HURRIED, ..usual },
             false => usual,
         }
     }

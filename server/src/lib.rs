@@ -8,6 +8,7 @@ mod config;
 mod dev;
 mod observe;
 mod project;
+mod suite;
 pub mod testing;
 mod wiring;
 

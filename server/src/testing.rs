@@ -34,7 +34,7 @@ mod clock;
 mod control;
 mod directory;
 mod mocks;
-mod pattern;
+pub(crate) mod pattern;
 mod world;
 
 use std::net::{Ipv4Addr, SocketAddr};

@@ -12,12 +12,12 @@ const REMINDER: &str = r#"export default async (ctx: any) => {
     return (await fetch("https://mail.example/send", { method: "POST", body: JSON.stringify(ctx.input) })).status;
 };"#;
 
-async fn with_reminder(server: &TestServer) -> Result<(), TestError> {
+async fn with_reminder(server: &TestServer) -> anyhow::Result<()> {
     let fastn = server.client()?;
-    let settings = serde_json::from_value(json!({"id": "reminder", "tier": "long"})).unwrap();
-    fastn.put_workflow(&settings).await.unwrap();
+    let settings = serde_json::from_value(json!({"id": "reminder", "tier": "long"}))?;
+    fastn.put_workflow(&settings).await?;
     let version = PublishVersion { source: REMINDER.to_owned(), file: None };
-    fastn.publish("reminder", &version).await.unwrap();
+    fastn.publish("reminder", &version).await?;
     Ok(())
 }
 

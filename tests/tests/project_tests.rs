@@ -75,7 +75,7 @@ fn failures_say_what_is_wrong() -> anyhow::Result<()> {
 - name: charges after two hours
   workflow: charge
   input: { amount: 7 }
-  state: { charges: 4 }
+  state: { charge: { charges: 4 } }
   mocks: [{ method: POST, url: "https://pay.example/charges", body: { id: ch_1 } }]
   then: [{ advance: 3h }]
   expect:

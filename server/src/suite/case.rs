@@ -49,9 +49,9 @@ pub(crate) struct Case {
     /// Configuration of the environment, in place of the project's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) env_config: BTreeMap<String, Value>,
-    /// What `fastn.state` holds of the customer.
+    /// What workflows keep for the customer in `fastn.state`, by workflow.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) state: BTreeMap<String, Value>,
+    pub(crate) state: BTreeMap<String, BTreeMap<String, Value>>,
     /// What the outside answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) mocks: Vec<Mock>,

@@ -34,7 +34,7 @@ pub(crate) fn record(view: &ExecutionView) -> (Case, Vec<String>) {
         env_config: first_of_each(
             named(steps, "config_get", "key").map(|(key, step)| (key, step.output.clone().unwrap_or_default())),
         ),
-        state: state_of(steps),
+        state: state_of(view, steps),
         mocks: fetches.iter().filter_map(|step| mock(step, &mut missing)).collect(),
         then: passes(view),
         expect: Expect {
@@ -73,7 +73,7 @@ fn first_of_each(pairs: impl Iterator<Item = (String, Value)>) -> BTreeMap<Strin
 }
 
 /// What the customer's state held before: what was read of it before it was written.
-fn state_of(steps: &[StepView]) -> BTreeMap<String, Value> {
+fn state_of(view: &ExecutionView, steps: &[StepView]) -> BTreeMap<String, BTreeMap<String, Value>> {
     let (mut state, mut written) = (BTreeMap::new(), Vec::new());
     for step in steps {
         let Some(key) = step.name.strip_prefix("state get ").or_else(|| step.name.strip_prefix("state set ")) else {
@@ -85,7 +85,7 @@ fn state_of(steps: &[StepView]) -> BTreeMap<String, Value> {
         }
         written.push(key);
     }
-    state
+    if state.is_empty() { BTreeMap::new() } else { BTreeMap::from([(view.workflow.clone(), state)]) }
 }
 
 /// What the outside answered.

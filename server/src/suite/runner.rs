@@ -1,9 +1,11 @@
 //! Runs one test on a platform of its own, whose clock stands still but for what the test says.
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use fastn_domain::catalog::ENVIRONMENT_TEST;
 use fastn_domain::time::parse_rfc3339;
 use fastn_sdk::contract::activity::ExecutionView;
 use fastn_sdk::contract::command::{Decision, PublishVersion, RunWorkflow, SendEvent};
@@ -17,8 +19,7 @@ use crate::cli::{print, send};
 use crate::project::Project;
 use crate::testing::{Call, TestServer, duration_ms, pattern};
 
-/// A workflow of the runner's own, which fills the customer's state.
-const STATE_WORKFLOW: &str = "fastn-test-state";
+/// Stands in a workflow's place for a moment, to fill what it keeps for the customer.
 const STATE_SOURCE: &str = "export default async (ctx) => {\
     for (const [key, value] of Object.entries(ctx.input)) await fastn.state.set(key, value);\
 };";
@@ -38,8 +39,10 @@ pub(crate) async fn run(directory: &Path, case: &Case, allow_network: bool) -> a
     }
     let server = builder.start().await?;
     let customer = case.customer.clone().unwrap_or_else(|| server.customer().to_owned());
+    let mut project = Project::read(directory)?;
+    project.fill_for_tests(server.url())?;
     let fastn = server.client()?;
-    let run = Running { case, directory, of_customer: fastn.customer(&customer), fastn, server };
+    let run = Running { case, project, of_customer: fastn.customer(&customer), fastn, server };
     let found = async {
         run.prepare().await?;
         let started = run.begin().await?;
@@ -64,7 +67,7 @@ enum Started {
 
 struct Running<'c> {
     case: &'c Case,
-    directory: &'c Path,
+    project: Project,
     fastn: Fastn,
     of_customer: Fastn,
     server: TestServer,
@@ -81,18 +84,35 @@ impl Running<'_> {
             let config = EnvConfig { key: key.clone(), environment: environment.clone(), value: value.clone() };
             self.fastn.put_env_config(&config).await?;
         }
-        if !self.case.state.is_empty() {
-            let version = PublishVersion { source: STATE_SOURCE.to_owned(), file: None };
-            self.fastn.publish(STATE_WORKFLOW, &version).await?;
-            self.of_customer.run(STATE_WORKFLOW, json!(self.case.state)).await?;
+        let mut versions = HashMap::new();
+        for (workflow, state) in &self.case.state {
+            let file = self.project.workflows.iter().find(|file| file.id == *workflow);
+            let file = file.with_context(|| format!("state names workflow {workflow}, which the project has not"))?;
+            let version = |source: &str| PublishVersion { source: source.to_owned(), file: Some(file.file.clone()) };
+            self.fastn.publish(workflow, &version(STATE_SOURCE)).await?;
+            self.of_customer.run(workflow, json!(state)).await?;
             self.server.settle().await?;
+            versions.insert(workflow, self.fastn.publish(workflow, &version(&file.source)).await?.version);
+        }
+        for environment in self.environments() {
+            for file in &self.project.workflows {
+                let version = versions.get(&file.id).copied().unwrap_or(1);
+                self.fastn.deploy(&file.id, &environment, version).await?;
+            }
         }
         self.server.set_mocks(self.case.all_mocks()?)?;
         Ok(())
     }
 
+    /// Those beside `test` in which something of the test runs.
+    fn environments(&self) -> BTreeSet<String> {
+        let routes = self.project.triggers.iter().flat_map(|trigger| &trigger.routes);
+        let all = routes.map(|route| route.environment.clone()).chain([self.environment()]);
+        all.filter(|environment| environment != ENVIRONMENT_TEST).collect()
+    }
+
     fn environment(&self) -> String {
-        self.case.environment.clone().unwrap_or_else(|| "test".to_owned())
+        self.case.environment.clone().unwrap_or_else(|| ENVIRONMENT_TEST.to_owned())
     }
 
     async fn begin(&self) -> anyhow::Result<Started> {
@@ -143,15 +163,13 @@ impl Running<'_> {
 
     /// What the trigger holds signatures against, as the test or the project says.
     fn github_secret(&self, trigger: &str) -> anyhow::Result<String> {
-        let mut project = Project::read(self.directory)?;
-        project.fill_for_tests(self.server.url())?;
-        let found = project.triggers.iter().find(|known| known.id == trigger);
+        let found = self.project.triggers.iter().find(|known| known.id == trigger);
         let found = found.with_context(|| format!("the project has no trigger {trigger}"))?;
         let TriggerSource::Webhook { verification: Verification::Github { secret }, .. } = &found.source else {
             bail!("trigger {trigger} does not verify as GitHub signs; give the headers that its sender would");
         };
         let name = secret.names().first().context("a trigger names a secret")?;
-        let of_project = project.manifest.secrets.iter().find(|secret| secret.name == *name);
+        let of_project = self.project.manifest.secrets.iter().find(|secret| secret.name == *name);
         let value = self.case.secrets.get(name).or(of_project.map(|secret| &secret.value));
         value.cloned().with_context(|| format!("neither the test nor the project has the secret {name}"))
     }

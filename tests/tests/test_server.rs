@@ -258,3 +258,49 @@ async fn resets_and_goes_with_its_parent() -> anyhow::Result<()> {
     ensure!(mine()? == 0, "its directory is still there");
     Ok(())
 }
+
+/// Property: polls, alert rules and the switching off of schedules that fail go by the clock too, in order with all the rest,
+/// and their requests get what the test says.
+#[tokio::test]
+async fn polls_alerts_and_failures_go_by_the_clock() -> anyhow::Result<()> {
+    let server = Server::start(&["--frozen", "--at", "2026-05-01T00:30:00Z"])?;
+    let fastn = server.client()?;
+    put_workflow(&fastn, "sync", json!({}), "export default (ctx: any) => ctx.input.key").await?;
+    put_workflow(&fastn, "breaks", json!({}), "export default () => { throw new NonRetryableError('no') }").await?;
+    let page = |records: Value| json!({"url": "https://crm.example/contacts", "body": {"results": records}});
+    let told = json!({"method": "POST", "url": "https://hooks.example/alerts"});
+    server.mock(json!([page(json!([{"id": 1}])), told])).await?;
+    let secret = json!({"name": "HOOK", "value": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"});
+    fastn.put_secret(&serde_json::from_value(secret)?).await?;
+    for trigger in [
+        json!({"id": "contacts", "routes": [{"workflow": "sync"}], "source": {"type": "poll", "entity": "contact",
+            "request": {"url": "https://crm.example/contacts"}, "records": "results", "key": "id",
+            "interval": {"minSeconds": 600, "maxSeconds": 600}}}),
+        json!({"id": "hourly", "routes": [{"workflow": "breaks"}], "maxAttempts": 1, "source": {"type": "schedule",
+            "when": {"mode": "cron", "expression": "0 * * * *"}, "autoDisable": {"failures": 3, "cooldownMinutes": 150}}}),
+    ] {
+        fastn.put_trigger(&serde_json::from_value(trigger)?).await?;
+    }
+    let rule = json!({"id": "failures", "status": "enabled", "metric": "failure_count", "threshold": 2, "window": "3h", "hold": "0s",
+        "workflow": "breaks", "channels": [{"type": "webhook", "url": "https://hooks.example/alerts", "secret": "HOOK"}]});
+    fastn.put_alert_rule(&serde_json::from_value(rule)?).await?;
+
+    server.move_clock(json!({"to": "2026-05-01T04:30:00Z"})).await?;
+    let of_customer = fastn.customer(&server.customer);
+    let hours = ["01", "02", "03"].map(|hour| format!("2026-05-01T{hour}:00:00.000Z"));
+    ensure!(starts(&of_customer, "breaks").await? == hours, "{:?}", starts(&of_customer, "breaks").await?);
+    let calls = server.calls().await?;
+    let polls: Vec<_> = calls.iter().filter(|call| call["by"] == "poll").map(|call| call["at"].clone()).collect();
+    ensure!(polls.len() == 25 && polls[24] == "2026-05-01T04:30:00.000Z", "{polls:?}");
+    let alerts: Vec<_> = calls.iter().filter(|call| call["by"] == "alert").collect();
+    ensure!(alerts.len() == 1 && alerts[0]["body"]["type"] == "alert.firing", "{alerts:?}");
+    let at = alerts[0]["at"].as_str().unwrap_or_default();
+    ensure!(at.starts_with("2026-05-01T03:0"), "{at}");
+
+    // After the cooldown it is on again, and what came to the source meanwhile is an event.
+    server.mock(json!([page(json!([{"id": 1}, {"id": 2}])), {"url": "https://hooks.example/alerts"}])).await?;
+    server.move_clock(json!({"to": "2026-05-01T06:30:00Z"})).await?;
+    ensure!(starts(&of_customer, "breaks").await?.last().map(String::as_str) == Some("2026-05-01T06:00:00.000Z"));
+    ensure!(starts(&of_customer, "sync").await? == ["2026-05-01T04:40:00.000Z"]);
+    Ok(())
+}

@@ -77,7 +77,10 @@ struct Stretch {
     engine: Engine,
     gauges: Gauges,
     followers: Vec<Follower>,
+    /// Of the memory.
     revision: u64,
+    /// Of the configuration.
+    configured: u64,
     evaluated: Timestamp,
     saved: Timestamp,
     outcomes: mpsc::Sender<Outcome>,
@@ -142,7 +145,7 @@ impl Evaluator {
                 }
                 stretch.followers.clear();
                 observe::sizes(0, 0, 0);
-                self.agenda.rests(None, self.parts.catalog.borrow().revision);
+                self.agenda.rests(None, stretch.configured);
                 if self.parts.catalog.changed().await.is_err() {
                     return Ok(());
                 }
@@ -152,7 +155,7 @@ impl Evaluator {
             at_rest = false;
             let next = stretch.engine.next();
             match stretch.engine.is_sending() {
-                false => self.agenda.rests(next, self.parts.catalog.borrow().revision),
+                false => self.agenda.rests(next, stretch.configured),
                 true => self.agenda.works(),
             }
             let clock = self.parts.clock.clone();
@@ -197,6 +200,7 @@ impl Evaluator {
             gauges,
             followers: Vec::new(),
             revision: memory.revision,
+            configured: catalog.revision,
             evaluated: now,
             saved: now,
             outcomes,
@@ -224,6 +228,7 @@ impl Evaluator {
     async fn configure(&mut self, stretch: &mut Stretch) -> Result<(), EvaluateError> {
         let catalog = self.parts.catalog.borrow_and_update().clone();
         stretch.engine.configure(&catalog, self.now());
+        stretch.configured = catalog.revision;
         stretch.gauges.look_again();
         if stretch.engine.has_rules() && stretch.followers.is_empty() {
             self.follow(stretch, &Places::default()).await?;

@@ -92,7 +92,7 @@ impl Deref for Api {
 /// Must be called within a runtime.
 pub fn router(ports: Ports, edge: Router, serves_api: bool) -> Router {
     let live = stream::Live::start(&ports.activity, ports.stopping.clone());
-    let limits = limits::Limits::start(ports.store.clone(), ports.stopping.clone());
+    let limits = limits::Limits::start(ports.store.clone(), ports.clock.clone(), ports.stopping.clone());
     let api = Api(Arc::new(ApiState { ports, repeats: idempotency::InFlight::default(), live, limits }));
     let protected = if serves_api { protected().split_for_parts().0 } else { Router::new() };
     let (open, _) = open().split_for_parts();

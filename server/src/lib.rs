@@ -9,6 +9,8 @@ mod config;
 mod dev;
 mod observe;
 mod project;
+mod suite;
+pub mod testing;
 mod wiring;
 
 pub use cli::run;

@@ -85,7 +85,7 @@ pub(crate) async fn authenticate(State(api): State<Api>, mut request: Request, n
 
 fn caller_of(api: &Api, headers: &HeaderMap) -> ApiResult<Caller> {
     let catalog = api.catalog.current();
-    let caller = fastn_ingest::auth::authenticate(&catalog, headers, crate::clock::now())?;
+    let caller = fastn_ingest::auth::authenticate(&catalog, headers, api.clock.now())?;
     let named = text_of(headers, HEADER_CUSTOMER)?.map(CustomerId::new).transpose();
     let named = extract::checked(HEADER_CUSTOMER, named)?;
     let customer = match (&caller.customer, named) {

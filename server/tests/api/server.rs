@@ -119,6 +119,7 @@ impl Server {
                 }),
                 public_url: Some("https://hooks.example".to_owned()),
             },
+            clock: Arc::new(fastn_server::clock::SystemClock),
             store: store.clone(),
             log: log.clone(),
             catalog: CatalogView(catalog),

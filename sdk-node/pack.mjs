@@ -42,8 +42,8 @@ for (const [platform, fits] of Object.entries(PLATFORMS)) {
 
 const own = join(dist, "npm", "sdk");
 mkdirSync(own, { recursive: true });
-for (const name of ["lib", "README.md", "testing.cjs", "testing.mjs", "testing.d.ts"]) {
-  if (existsSync(join(here, name))) cpSync(join(here, name), join(own, name), { recursive: true });
+for (const name of ["lib", "README.md", "testing.cjs", "testing.mjs", "testing.d.cts", "testing.d.mts"]) {
+  cpSync(join(here, name), join(own, name), { recursive: true });
 }
 copyFileSync(join(here, "../LICENSE"), join(own, "LICENSE"));
 // What is built from the source needs none of them; what is installed needs one.

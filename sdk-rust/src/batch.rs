@@ -17,7 +17,6 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use fastn_contract::command::SendEvent;
 use reqwest::Method;
-use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -61,11 +60,20 @@ impl Default for BatchOptions {
 pub struct FailedEvent {
     /// Whose it was.
     pub customer: String,
-    /// A [`SendEvent`] as JSON, with the id that it was sent under: send it again as it is. What was queued with
-    /// [`Batcher::send_json`] need not be a whole one.
-    pub event: Value,
+    /// As JSON text, with the id that it was sent under: send it again as it is.
+    pub json: Bytes,
     /// Why.
     pub error: Error,
+}
+
+impl FailedEvent {
+    /// The event.
+    ///
+    /// # Errors
+    /// When it came from [`Batcher::send_json`] and is none, which may be why it failed.
+    pub fn event(&self) -> Result<SendEvent, serde_json::Error> {
+        serde_json::from_slice(&self.json)
+    }
 }
 
 /// What became of the events since the last time that somebody asked.
@@ -390,10 +398,8 @@ impl Worker {
         self.settled.sent += sent;
         self.unsettled.fetch_sub(sent, Ordering::Relaxed);
         for Lost { queued, error } in lost {
-            let event = serde_json::from_slice(&queued.body)
-                .unwrap_or_else(|_| Value::from(String::from_utf8_lossy(&queued.body).into_owned()));
-            let customer = queued.customer.to_string();
-            self.settled.failed.push(FailedEvent { customer, event, error });
+            let (customer, json) = (queued.customer.to_string(), queued.body);
+            self.settled.failed.push(FailedEvent { customer, json, error });
             self.failures.fetch_add(queued.room.num_permits() as u64, Ordering::Relaxed);
             self.kept.push(queued.room);
         }

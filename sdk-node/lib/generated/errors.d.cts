@@ -106,7 +106,7 @@ export declare class WorkflowNotPublishedError extends ApiError {
   readonly code: "WORKFLOW_NOT_PUBLISHED";
 }
 
-/** WORKFLOW_INVALID. See the server's `/errors/WORKFLOW_INVALID`. */
+/** The workflow source is not valid. See the server's `/errors/WORKFLOW_INVALID`. */
 export declare class WorkflowInvalidError extends ApiError {
   readonly code: "WORKFLOW_INVALID";
 }

@@ -9,7 +9,7 @@ export interface Page<Row> {
 }
 
 /** An event to send. */
-export type EventInput = SendEvent;
+export type EventInput = SendEventInput;
 
 /** The answer to events that were taken: durable, not yet processed. */
 export interface Accepted {
@@ -20,17 +20,10 @@ export interface Accepted {
 }
 
 /** Who is told. */
-export type AlertChannel = {
-  /** Name of the secret that holds the `whsec_…` key. */
-  secret: string;
-  type: "webhook";
-  /** Where to. */
-  url: string;
-} | {
-  /** Name of the secret that holds the URL, which is all that protects it. */
-  secret: string;
-  type: "slack";
-} | {
+export type AlertChannel = AlertChannelWebhook | AlertChannelSlack | AlertChannelEmail;
+
+/** A mail. */
+export interface AlertChannelEmail {
   /** The sender. */
   from: string;
   /**
@@ -40,8 +33,27 @@ export type AlertChannel = {
   secret: string;
   /** The recipients. */
   to: string[];
+  /** Always `email`. */
   type: "email";
-};
+}
+
+/** A message to an incoming webhook of Slack, or of whatever takes the same. */
+export interface AlertChannelSlack {
+  /** Name of the secret that holds the URL, which is all that protects it. */
+  secret: string;
+  /** Always `slack`. */
+  type: "slack";
+}
+
+/** A POST of an `AlertNotice` with a signature after Standard Webhooks. */
+export interface AlertChannelWebhook {
+  /** Name of the secret that holds the `whsec_…` key. */
+  secret: string;
+  /** Always `webhook`. */
+  type: "webhook";
+  /** Where to. */
+  url: string;
+}
 
 /** Which side of the threshold is bad. */
 export type AlertComparison = "above" | "below";
@@ -56,21 +68,22 @@ export interface AlertNotification {
   /** Attempts made. */
   attempts: number;
   /** `webhook`, `slack` or `email`. */
-  channel: string;
+  channel: "webhook" | "slack" | "email";
   /** Why the last one failed. */
   error?: string | null | undefined;
   /** The message's id, the same in every attempt: `webhook-id`. */
   id: string;
   /** `pending`, `delivered` or `failed`. */
-  status: string;
+  status: "pending" | "delivered" | "failed";
 }
 
 /**
  * What is watched, when it is too much or too little, and who is told.
  *
  * A new rule is paused, has no channels, and watches for an error rate above 5 % over 24 hours.
+ * Times may be a `Date`.
  */
-export interface AlertRule {
+export interface AlertRuleInput {
   /** Who is told when it fires and when it is resolved. */
   channels?: AlertChannel[] | undefined;
   /** Which side of the threshold is bad. */
@@ -104,7 +117,7 @@ export interface AlertRule {
    */
   resolveThreshold?: number | null | undefined;
   /** Nobody is told before this instant. It is evaluated all the same, and if it still fires then, its channels are told. */
-  silencedUntil?: string | null | undefined;
+  silencedUntil?: string | Date | null | undefined;
   /** Whether it is evaluated. */
   status?: AlertStatus | undefined;
   /** In the metric's unit: percent, milliseconds, or a number. */
@@ -148,7 +161,7 @@ export interface AlertView {
   /** When it was over. */
   resolvedAt?: string | null | undefined;
   /** How it was over: `recovered`, or `changed`, `paused` or `deleted` as the rule was. */
-  resolvedBy?: string | null | undefined;
+  resolvedBy?: "recovered" | "changed" | "paused" | "deleted" | null | undefined;
   /** The rule's id. */
   rule: string;
   /** Where it stands. */
@@ -277,15 +290,27 @@ export interface CapturedToken {
 }
 
 /** What becomes of fires that were missed: no node with the role was there for more than a minute. */
-export type CatchUp = {
-  policy: "none";
-} | {
-  policy: "last";
-} | {
+export type CatchUp = CatchUpNone | CatchUpLast | CatchUpAll;
+
+/** All of them are, as far as they are not older than the window. */
+export interface CatchUpAll {
+  /** Always `all`. */
   policy: "all";
   /** 1 to 1,380 minutes (23 hours). */
   windowMinutes?: number | undefined;
-};
+}
+
+/** The last of them is made up for, however many there were. */
+export interface CatchUpLast {
+  /** Always `last`. */
+  policy: "last";
+}
+
+/** They are left out. */
+export interface CatchUpNone {
+  /** Always `none`. */
+  policy: "none";
+}
 
 /** A handshake: the sender asks whether the URL waits for it by a challenge, which is given back. */
 export interface Challenge {
@@ -322,17 +347,29 @@ export interface ChangeStatus {
 }
 
 /** What of a record is compared. Paths are dotted. */
-export type Compare = {
-  what: "record";
-} | {
+export type Compare = CompareRecord | CompareFields | CompareExcept;
+
+/** All but these fields. */
+export interface CompareExcept {
   /** 1 to 100 paths. */
   fields: string[];
-  what: "fields";
-} | {
-  /** 1 to 100 paths. */
-  fields: string[];
+  /** Always `except`. */
   what: "except";
-};
+}
+
+/** Only these fields. */
+export interface CompareFields {
+  /** 1 to 100 paths. */
+  fields: string[];
+  /** Always `fields`. */
+  what: "fields";
+}
+
+/** All of it. */
+export interface CompareRecord {
+  /** Always `record`. */
+  what: "record";
+}
 
 /** One comparison of a condition. */
 export interface Comparison {
@@ -359,16 +396,25 @@ export interface Concurrency {
 }
 
 /** A condition: one comparison, or a combination. */
-export type Condition = {
+export type Condition = ConditionAll | ConditionAny | ConditionNot | Comparison;
+
+/** All of them hold. An empty list holds. */
+export interface ConditionAll {
   /** The parts. */
   all: Condition[];
-} | {
+}
+
+/** At least one of them holds. An empty list does not. */
+export interface ConditionAny {
   /** The parts. */
   any: Condition[];
-} | {
+}
+
+/** The part does not hold. */
+export interface ConditionNot {
   /** The part. */
   not: Condition;
-} | Comparison;
+}
 
 /** Every dimension of one customer, or of the account itself. */
 export interface CurrentUsage {
@@ -544,7 +590,7 @@ export interface ErasedLog {
   /** One past the last. */
   to: number;
   /** `events` or `executions`. */
-  topic: string;
+  topic: "events" | "executions";
   /**
    * Whether the payloads of every record of the customer in this range are sealed under a destroyed key. Otherwise
    * records from before `encryptLog` was switched on, if any, can be read until `gone_by`.
@@ -567,8 +613,8 @@ export type ErasureStatus = "running" | "done";
 export interface ErasureStep {
   /** When it was done. */
   at: string;
-  /** `refused`, `stopped`, `deleted`, `key_destroyed`, `compacted`, `done`. */
-  step: string;
+  /** `refused`, `stopped`, `deleted`, `key_destroyed`, `forgotten`, `compacted`, `done`. */
+  step: "refused" | "stopped" | "deleted" | "key_destroyed" | "forgotten" | "compacted" | "done";
 }
 
 /**
@@ -596,7 +642,33 @@ export interface ErasureView {
   steps: ErasureStep[];
 }
 
-/** A public error code. Each has a page `docs/errors/<code>.md`. */
+/**
+ * A public error code; each has a page at `/errors/<code>`.
+ *
+ * - `AUTH_INVALID` (401): The access key is missing or unknown.
+ * - `AUTH_EXPIRED` (401): The access key has expired.
+ * - `FORBIDDEN` (403): This key may not do this.
+ * - `NOT_FOUND` (404): No such object.
+ * - `METHOD_NOT_ALLOWED` (405): Method not allowed.
+ * - `VALIDATION_ERROR` (400): The request is not valid.
+ * - `CONFLICT` (409): The object was changed meanwhile, or exists already.
+ * - `WRONG_REGION` (421): The customer belongs to another region.
+ * - `PAYLOAD_TOO_LARGE` (413): The payload is too large.
+ * - `UNSUPPORTED_MEDIA_TYPE` (415): The media type or encoding is not supported.
+ * - `RATE_LIMITED` (429): Too many requests.
+ * - `QUOTA_EXCEEDED` (429): A quota is used up.
+ * - `INTERNAL_ERROR` (500): The server failed.
+ * - `SERVICE_UNAVAILABLE` (503): The server cannot take the request now.
+ * - `UPSTREAM_ERROR` (502): A connected system failed.
+ * - `DB_ERROR` (500): The database failed.
+ * - `TIMEOUT` (504): The request took too long.
+ * - `WF-EXEC-FAILED` (500): The workflow failed.
+ * - `WF-TIMEOUT` (504): The workflow timed out.
+ * - `WF-CANCELLED` (409): The workflow was cancelled.
+ * - `WORKFLOW_NOT_PUBLISHED` (409): The workflow has no published version here.
+ * - `WORKFLOW_INVALID` (422): The workflow source is not valid.
+ * - `EVT-WEBHOOK-AUTH-FAILED` (401): The webhook could not be verified.
+ */
 export type ErrorCode = "AUTH_INVALID" | "AUTH_EXPIRED" | "FORBIDDEN" | "NOT_FOUND" | "METHOD_NOT_ALLOWED" | "VALIDATION_ERROR" | "CONFLICT" | "WRONG_REGION" | "PAYLOAD_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE" | "RATE_LIMITED" | "QUOTA_EXCEEDED" | "INTERNAL_ERROR" | "SERVICE_UNAVAILABLE" | "UPSTREAM_ERROR" | "DB_ERROR" | "TIMEOUT" | "WF-EXEC-FAILED" | "WF-TIMEOUT" | "WF-CANCELLED" | "WORKFLOW_NOT_PUBLISHED" | "WORKFLOW_INVALID" | "EVT-WEBHOOK-AUTH-FAILED";
 
 /** What admission made of an event. */
@@ -638,7 +710,7 @@ export interface EventView {
 
 /** Why an execution failed. */
 export interface ExecutionError {
-  /** `code`, `transient`, `memory`, `cpu`, `output`, `timeout`, `cancelled` … */
+  /** `code`, `transient`, `memory`, `cpu`, `output`, `non_retryable`, `limit`, `timeout`, `cancelled` or `lost`. */
   category: string;
   /** The public code, e.g. `WF-EXEC-FAILED`. */
   code: string;
@@ -726,7 +798,7 @@ export interface ExecutionView {
   stepCount: number;
   /** The steps, in order; only when a single execution is read. */
   steps?: StepView[] | null | undefined;
-  /** See [`Tier`]. */
+  /** How it answers and how long it may take. */
   tier: Tier;
   /** The trigger, if one did. */
   trigger?: string | null | undefined;
@@ -771,8 +843,8 @@ export interface FlowControl {
 export interface Health {
   /** Each part that was looked at, in order. */
   checks?: HealthCheck[] | undefined;
-  /** `ok`, `starting` or `failing`. */
-  status: string;
+  /** `ok` or `failing`. */
+  status: "ok" | "failing";
   /** The program's version. */
   version: string;
 }
@@ -822,7 +894,7 @@ export interface LogLineView {
   /** When, on the execution's own clock. */
   at: string;
   /** `debug`, `info`, `warn` or `error`. */
-  level: string;
+  level: "debug" | "info" | "warn" | "error";
   /** The text. */
   message: string;
 }
@@ -840,23 +912,39 @@ export type Origin = "webhook" | "api" | "manual" | "schedule" | "polling" | "wo
 export type Overlap = "allow" | "skip" | "queue" | "cancel_older";
 
 /** How the next page of a listing is asked for. */
-export type Paging = {
-  mode: "none";
-} | {
-  /** The first. */
-  first?: number | undefined;
-  mode: "page";
-  /** What is added for each next page: 1 for numbers of pages, the size of a page for offsets. */
-  step?: number | undefined;
-} | {
+export type Paging = PagingNone | PagingPage | PagingCursor | PagingLink;
+
+/** `{{page}}` is what the answer before says; empty for the first page. The listing ends when an answer says nothing. */
+export interface PagingCursor {
+  /** Always `cursor`. */
   mode: "cursor";
   /** Path in an answer of what stands for the next page. */
   path: string;
-} | {
+}
+
+/** An answer says the URL of the next page, at the same host. */
+export interface PagingLink {
+  /** Always `link`. */
   mode: "link";
   /** Path in an answer of that URL; the header `Link` with `rel="next"` when absent. */
   path?: string | null | undefined;
-};
+}
+
+/** One answer holds everything. */
+export interface PagingNone {
+  /** Always `none`. */
+  mode: "none";
+}
+
+/** `{{page}}` is a number that grows until a page has no records: a page's number, or an offset. */
+export interface PagingPage {
+  /** The first. */
+  first?: number | undefined;
+  /** Always `page`. */
+  mode: "page";
+  /** What is added for each next page: 1 for numbers of pages, the size of a page for offsets. */
+  step?: number | undefined;
+}
 
 /** A plan: what holds for every customer of an account that has it. `free` and `unlimited` are there from the start. */
 export interface Plan {
@@ -895,7 +983,7 @@ export interface PollRequest {
   /** The headers. */
   headers?: Record<string, string> | undefined;
   /** The method. */
-  method?: string | undefined;
+  method?: "GET" | "POST" | undefined;
   /** The URL. What is filled in is percent-encoded; a parameter of the query that is filled with nothing is left out. */
   url: string;
 }
@@ -955,6 +1043,8 @@ export interface Problem {
   errors?: FieldError[] | undefined;
   /** The execution that the request started, if it did. */
   executionId?: string | null | undefined;
+  /** The id of the request, which the header `x-request-id` of the answer and the server's log carry too. */
+  requestId?: string | null | undefined;
   /** Seconds to wait before trying again, where waiting helps. */
   retryAfter?: number | null | undefined;
   /** The HTTP status. */
@@ -1005,23 +1095,23 @@ export interface QuotaView {
 
 /** Limits by dimension. What is absent is not limited here; a wider source may limit it. */
 export interface Quotas {
-  /** See [`Dimension::ApiCallsPerDay`]. */
+  /** Requests to the API in a day of UTC. */
   apiCallsPerDay?: Limit | null | undefined;
-  /** See [`Dimension::ApiCallsPerMinute`]. */
+  /** Requests to the API in a minute. */
   apiCallsPerMinute?: Limit | null | undefined;
-  /** See [`Dimension::ConcurrentExecutions`]. */
+  /** Executions that run at once. */
   concurrentExecutions?: Limit | null | undefined;
-  /** See [`Dimension::EventsPerDay`]. */
+  /** Events admitted in a day of UTC. */
   eventsPerDay?: Limit | null | undefined;
-  /** See [`Dimension::EventsPerMinute`]. */
+  /** Events admitted in a minute. */
   eventsPerMinute?: Limit | null | undefined;
-  /** See [`Dimension::PayloadBytes`]. */
+  /** Bytes of the payload of one event or run. */
   payloadBytes?: Limit | null | undefined;
-  /** See [`Dimension::StepsPerExecution`]. */
+  /** Durable calls of one execution. */
   stepsPerExecution?: Limit | null | undefined;
-  /** See [`Dimension::Triggers`]. */
+  /** Triggers that belong to the customer. */
   triggers?: Limit | null | undefined;
-  /** See [`Dimension::Workflows`]. */
+  /** Workflows that the customer's triggers name. */
   workflows?: Limit | null | undefined;
 }
 
@@ -1103,7 +1193,10 @@ export interface ReplayPreviewItem {
 }
 
 /** What is replayed: everything that every field that is there lets through. */
-export type ReplaySelection = {
+export type ReplaySelection = ReplaySelectionExecutions | ReplaySelectionDeadLetters | ReplaySelectionEvents;
+
+/** Dead letters. */
+export interface ReplaySelectionDeadLetters {
   /** Only of this customer. */
   customer?: string | null | undefined;
   /** Only those whose error has this code. */
@@ -1114,30 +1207,7 @@ export type ReplaySelection = {
   errorStep?: string | null | undefined;
   /** These. */
   ids?: string[] | null | undefined;
-  of: "executions";
-  /** Admitted at or after, RFC 3339. */
-  since?: string | null | undefined;
-  /** Only those that ended so. */
-  status?: ExecutionStatus | null | undefined;
-  /** Only of this trigger. */
-  trigger?: string | null | undefined;
-  /** Admitted before, RFC 3339. */
-  until?: string | null | undefined;
-  /** Only those that ran this version. */
-  version?: number | null | undefined;
-  /** Only of this workflow. */
-  workflow?: string | null | undefined;
-} | {
-  /** Only of this customer. */
-  customer?: string | null | undefined;
-  /** Only those whose error has this code. */
-  errorCode?: string | null | undefined;
-  /** Only those whose error has this class, e.g. `TypeError`. */
-  errorName?: string | null | undefined;
-  /** Only those that failed in this step. */
-  errorStep?: string | null | undefined;
-  /** These. */
-  ids?: string[] | null | undefined;
+  /** Always `dead_letters`. */
   of: "dead_letters";
   /** Put there at or after, RFC 3339. */
   since?: string | null | undefined;
@@ -1147,11 +1217,42 @@ export type ReplaySelection = {
   until?: string | null | undefined;
   /** Only of this workflow. */
   workflow?: string | null | undefined;
-} | {
+}
+
+/**
+ * Dead letters.
+ * Times may be a `Date`.
+ */
+export interface ReplaySelectionDeadLettersInput {
+  /** Only of this customer. */
+  customer?: string | null | undefined;
+  /** Only those whose error has this code. */
+  errorCode?: string | null | undefined;
+  /** Only those whose error has this class, e.g. `TypeError`. */
+  errorName?: string | null | undefined;
+  /** Only those that failed in this step. */
+  errorStep?: string | null | undefined;
+  /** These. */
+  ids?: string[] | null | undefined;
+  /** Always `dead_letters`. */
+  of: "dead_letters";
+  /** Put there at or after, RFC 3339. */
+  since?: string | Date | null | undefined;
+  /** Only those that stand here; those that are pending when absent. */
+  status?: DeadLetterStatus | null | undefined;
+  /** Put there before, RFC 3339. */
+  until?: string | Date | null | undefined;
+  /** Only of this workflow. */
+  workflow?: string | null | undefined;
+}
+
+/** Events, as if they came again under today's triggers. */
+export interface ReplaySelectionEvents {
   /** Only of this customer. */
   customer?: string | null | undefined;
   /** These. */
   ids?: string[] | null | undefined;
+  /** Always `events`. */
   of: "events";
   /** Only those that a quota did this to: `blocked` once the limit is raised. */
   quota?: QuotaOutcome | null | undefined;
@@ -1165,7 +1266,97 @@ export type ReplaySelection = {
   type?: string | null | undefined;
   /** Received before, RFC 3339. */
   until?: string | null | undefined;
-};
+}
+
+/**
+ * Events, as if they came again under today's triggers.
+ * Times may be a `Date`.
+ */
+export interface ReplaySelectionEventsInput {
+  /** Only of this customer. */
+  customer?: string | null | undefined;
+  /** These. */
+  ids?: string[] | null | undefined;
+  /** Always `events`. */
+  of: "events";
+  /** Only those that a quota did this to: `blocked` once the limit is raised. */
+  quota?: QuotaOutcome | null | undefined;
+  /** Received at or after, RFC 3339. */
+  since?: string | Date | null | undefined;
+  /** Only those of which admission made this; those rejected or unmatched when absent. */
+  status?: EventStatus | null | undefined;
+  /** Only of this webhook trigger. */
+  trigger?: string | null | undefined;
+  /** Only of this CloudEvents type. */
+  type?: string | null | undefined;
+  /** Received before, RFC 3339. */
+  until?: string | Date | null | undefined;
+}
+
+/** Executions that have ended. */
+export interface ReplaySelectionExecutions {
+  /** Only of this customer. */
+  customer?: string | null | undefined;
+  /** Only those whose error has this code. */
+  errorCode?: string | null | undefined;
+  /** Only those whose error has this class, e.g. `TypeError`. */
+  errorName?: string | null | undefined;
+  /** Only those that failed in this step. */
+  errorStep?: string | null | undefined;
+  /** These. */
+  ids?: string[] | null | undefined;
+  /** Always `executions`. */
+  of: "executions";
+  /** Admitted at or after, RFC 3339. */
+  since?: string | null | undefined;
+  /** Only those that ended so. */
+  status?: ExecutionStatus | null | undefined;
+  /** Only of this trigger. */
+  trigger?: string | null | undefined;
+  /** Admitted before, RFC 3339. */
+  until?: string | null | undefined;
+  /** Only those that ran this version. */
+  version?: number | null | undefined;
+  /** Only of this workflow. */
+  workflow?: string | null | undefined;
+}
+
+/**
+ * Executions that have ended.
+ * Times may be a `Date`.
+ */
+export interface ReplaySelectionExecutionsInput {
+  /** Only of this customer. */
+  customer?: string | null | undefined;
+  /** Only those whose error has this code. */
+  errorCode?: string | null | undefined;
+  /** Only those whose error has this class, e.g. `TypeError`. */
+  errorName?: string | null | undefined;
+  /** Only those that failed in this step. */
+  errorStep?: string | null | undefined;
+  /** These. */
+  ids?: string[] | null | undefined;
+  /** Always `executions`. */
+  of: "executions";
+  /** Admitted at or after, RFC 3339. */
+  since?: string | Date | null | undefined;
+  /** Only those that ended so. */
+  status?: ExecutionStatus | null | undefined;
+  /** Only of this trigger. */
+  trigger?: string | null | undefined;
+  /** Admitted before, RFC 3339. */
+  until?: string | Date | null | undefined;
+  /** Only those that ran this version. */
+  version?: number | null | undefined;
+  /** Only of this workflow. */
+  workflow?: string | null | undefined;
+}
+
+/**
+ * What is replayed: everything that every field that is there lets through.
+ * Times may be a `Date`.
+ */
+export type ReplaySelectionInput = ReplaySelectionExecutionsInput | ReplaySelectionDeadLettersInput | ReplaySelectionEventsInput;
 
 /** One that was left out. */
 export interface ReplaySkip {
@@ -1349,8 +1540,11 @@ export interface SecretWrite {
   value: string;
 }
 
-/** An app event that a SaaS backend sends in the app's place. */
-export interface SendAppEvent {
+/**
+ * An app event that a SaaS backend sends in the app's place.
+ * Times may be a `Date`.
+ */
+export interface SendAppEventInput {
   /**
    * The account at the app that it is about: it goes to the triggers with this `accountId`, whosever they are unless a
    * customer is named.
@@ -1369,8 +1563,14 @@ export interface SendAppEvent {
   /** The place of its executions in the customer's queue, before what the trigger or the workflow says. */
   priority?: Priority | null | undefined;
   /** When it happened, RFC 3339; now when absent. */
-  time?: string | null | undefined;
+  time?: string | Date | null | undefined;
 }
+
+/**
+ * One event of an app, or many at once.
+ * Times may be a `Date`.
+ */
+export type SendAppEventsInput = SendAppEventInput | SendAppEventInput[];
 
 /** An event to send. */
 export interface SendEvent {
@@ -1386,6 +1586,27 @@ export interface SendEvent {
   subject?: string | null | undefined;
   /** When it happened, RFC 3339; now when absent. */
   time?: string | null | undefined;
+  /** The type, e.g. `order.created`. */
+  type: string;
+}
+
+/**
+ * An event to send.
+ * Times may be a `Date`.
+ */
+export interface SendEventInput {
+  /** The payload. */
+  data?: unknown;
+  /** Unique per source; the same id within the window is admitted once. Ours when absent. */
+  id?: string | null | undefined;
+  /** The place of its executions in the customer's queue, before what the trigger or the workflow says. */
+  priority?: Priority | null | undefined;
+  /** Where it comes from; `api` when absent. */
+  source?: string | null | undefined;
+  /** What it is about. */
+  subject?: string | null | undefined;
+  /** When it happened, RFC 3339; now when absent. */
+  time?: string | Date | null | undefined;
   /** The type, e.g. `order.created`. */
   type: string;
 }
@@ -1424,6 +1645,29 @@ export interface StartReplay {
   version?: number | null | undefined;
 }
 
+/**
+ * A replay to preview or to start.
+ * Times may be a `Date`.
+ */
+export interface StartReplayInput {
+  /** From where; events always run from the start. */
+  from?: ReplayFrom | undefined;
+  /**
+   * At most so many, newest first; 1,000,000 when absent.
+   * (1 to 1000000)
+   */
+  limit?: number | null | undefined;
+  /**
+   * How many are started a second; 10 when absent.
+   * (1 to 1000)
+   */
+  ratePerSecond?: number | null | undefined;
+  /** What. */
+  select: ReplaySelectionInput;
+  /** The version to run; each one's own when absent, the latest with 0. Events run what is deployed. */
+  version?: number | null | undefined;
+}
+
 /** A change of a schedule's status. */
 export interface StatusChange {
   /** When. */
@@ -1448,7 +1692,10 @@ export interface StepView {
   input?: unknown;
   /** Its key within the execution: name and occurrence. */
   key: string;
-  /** `step`, `fetch`, `sleep`, `wait_for_event`, `emit`, `approval`, `invoke`, `state`, `secret`, `config`. */
+  /**
+   * `step`, `fetch`, `sleep`, `wait_for_event`, `emit`, `approval`, `invoke`, `state_get`, `state_set`, `state_delete`,
+   * `secret_get`, `config_get`, `connector`.
+   */
   kind: string;
   /** Its name. */
   name: string;
@@ -1457,9 +1704,16 @@ export interface StepView {
   /** When it began. */
   startedAt: string;
   /** `completed`, `failed` or `waiting`. */
-  status: string;
+  status: "completed" | "failed" | "waiting";
 }
 
+/**
+ * What is watched, when it is too much or too little, and who is told.
+ *
+ * A new rule is paused, has no channels, and watches for an error rate above 5 % over 24 hours.
+ *
+ * As it is stored: with its revision, and when it was written.
+ */
 export interface StoredAlertRule {
   /** Who is told when it fires and when it is resolved. */
   channels?: AlertChannel[] | undefined;
@@ -1511,6 +1765,11 @@ export interface StoredAlertRule {
   workflow?: string | null | undefined;
 }
 
+/**
+ * A connector app that sends the events of all its accounts to one URL, `/v1/apps/<endpoint>/events`.
+ *
+ * As it is stored: with its revision, and when it was written.
+ */
 export interface StoredApp {
   /** A handshake that the app asks for, beside the one of its scheme. */
   challenge?: Challenge | null | undefined;
@@ -1551,6 +1810,11 @@ export interface StoredApp {
   verification?: Verification | undefined;
 }
 
+/**
+ * A customer (tenant) of the account.
+ *
+ * As it is stored: with its revision, and when it was written.
+ */
 export interface StoredCustomer {
   /** Most executions that run at once; the others wait in the customer's queue. */
   concurrency?: number | null | undefined;
@@ -1585,6 +1849,11 @@ export interface StoredCustomer {
   weight?: number | null | undefined;
 }
 
+/**
+ * A tier of customers: limits that go before the plan's, and a share in the fair queue.
+ *
+ * As it is stored: with its revision, and when it was written.
+ */
 export interface StoredCustomerTier {
   /** When it was created. */
   createdAt: string;
@@ -1602,6 +1871,11 @@ export interface StoredCustomerTier {
   weight?: number | null | undefined;
 }
 
+/**
+ * Which version of a workflow runs in an environment. The built-in environment `test` needs none: it runs the latest.
+ *
+ * As it is stored: with its revision, and when it was written.
+ */
 export interface StoredDeployment {
   /** When it was created. */
   createdAt: string;
@@ -1617,6 +1891,11 @@ export interface StoredDeployment {
   workflow: string;
 }
 
+/**
+ * A configuration value that workflows read with `fastn.envConfig.get`.
+ *
+ * As it is stored: with its revision, and when it was written.
+ */
 export interface StoredEnvConfig {
   /** When it was created. */
   createdAt: string;
@@ -1632,6 +1911,11 @@ export interface StoredEnvConfig {
   value: unknown;
 }
 
+/**
+ * A plan: what holds for every customer of an account that has it. `free` and `unlimited` are there from the start.
+ *
+ * As it is stored: with its revision, and when it was written.
+ */
 export interface StoredPlan {
   /** When it was created. */
   createdAt: string;
@@ -1647,6 +1931,11 @@ export interface StoredPlan {
   updatedAt: string;
 }
 
+/**
+ * Which plan the account has.
+ *
+ * As it is stored: with its revision, and when it was written.
+ */
 export interface StoredQuotaSettings {
   /** When it was created. */
   createdAt: string;
@@ -1658,6 +1947,11 @@ export interface StoredQuotaSettings {
   updatedAt: string;
 }
 
+/**
+ * A workflow: its settings. Its code is published as immutable versions.
+ *
+ * As it is stored: with its revision, and when it was written.
+ */
 export interface StoredWorkflow {
   /** When it was created. */
   createdAt: string;
@@ -1677,7 +1971,7 @@ export interface StoredWorkflow {
   revision: number;
   /** Whether new runs start. */
   status?: Switch | undefined;
-  /** See [`Tier`]. */
+  /** How it answers and how long it may take. */
   tier?: Tier | undefined;
   /** Most milliseconds of running; the tier's own limit when absent, and never above it. */
   timeoutMs?: number | null | undefined;
@@ -1724,8 +2018,11 @@ export type Switch = "enabled" | "disabled";
 /** How a workflow answers and how long it may take. */
 export type Tier = "instant" | "standard" | "long";
 
-/** What starts workflows. */
-export interface Trigger {
+/**
+ * What starts workflows.
+ * Times may be a `Date`.
+ */
+export interface TriggerInput {
   /** How the wait grows from one attempt to the next. */
   backoff?: Backoff | undefined;
   /** The one customer it belongs to; absent for one that serves every customer of the account. */
@@ -1752,19 +2049,16 @@ export interface Trigger {
   /** Path of the value that orders sequential executions; one queue for the whole trigger when absent. */
   sequenceKey?: string | null | undefined;
   /** What it listens to. */
-  source: TriggerSource;
+  source: TriggerSourceInput;
   /** Whether it fires. */
   status?: Switch | undefined;
 }
 
 /** What a trigger listens to. */
-export type TriggerSource = {
-  /** A handshake that the sender asks for, beside the one of its scheme. */
-  challenge?: Challenge | null | undefined;
-  type: "webhook";
-  /** How the sender proves itself. */
-  verification?: Verification | undefined;
-} | {
+export type TriggerSource = TriggerSourceWebhook | TriggerSourceAppEvent | TriggerSourceEvent | TriggerSourceSchedule | TriggerSourcePoll;
+
+/** Events of a connector app for one customer, with that customer's account at the app. */
+export interface TriggerSourceAppEvent {
   /**
    * The customer's account at the app: only events of this account come here. Required where the app says in its
    * events whose they are.
@@ -1774,36 +2068,26 @@ export type TriggerSource = {
   app: string;
   /** One of the app's events. */
   event: string;
+  /** Always `appEvent`. */
   type: "appEvent";
-} | {
+}
+
+/** Events sent through the API whose type is one of these; `*` at the end stands for any rest. */
+export interface TriggerSourceEvent {
+  /** Always `event`. */
   type: "event";
   /** The types, e.g. `order.created` or `order.*`. */
   types: string[];
-} | {
-  /** When failures switch it off. */
-  autoDisable?: AutoDisable | undefined;
-  /** What becomes of fires that no node was there to make. */
-  catchUp?: CatchUp | undefined;
-  /** Each fire is put off by so many minutes: 0 to 1,440. */
-  delayMinutes?: number | undefined;
-  /** RFC 3339; it does not fire at this instant or later. */
-  endsAt?: string | null | undefined;
-  /** Each fire is put off by up to so many seconds, always the same for the same fire: 0 to 3,600. */
-  jitterSeconds?: number | undefined;
-  /** What becomes of a fire while a run of an earlier one has not ended. */
-  overlap?: Overlap | undefined;
-  /** Becomes `ctx.input`; an empty object when absent. */
-  payload?: unknown;
-  /** Fire once when the trigger is created, beside the times of `when`. */
-  runImmediately?: boolean | undefined;
-  /** RFC 3339; it does not fire before. An interval is counted from here. */
-  startsAt?: string | null | undefined;
-  /** An IANA time zone, e.g. `Europe/Berlin`. */
-  timezone: string;
-  type: "schedule";
-  /** When it fires. */
-  when: When;
-} | {
+}
+
+/**
+ * What a trigger listens to.
+ * Times may be a `Date`.
+ */
+export type TriggerSourceInput = TriggerSourceWebhook | TriggerSourceAppEvent | TriggerSourceEvent | TriggerSourceScheduleInput | TriggerSourcePoll;
+
+/** Changes at a source that is polled. */
+export interface TriggerSourcePoll {
   /** What of a record is compared. */
   compare?: Compare | undefined;
   /** Whether a record that a complete listing no longer has was deleted. */
@@ -1824,9 +2108,96 @@ export type TriggerSource = {
   records?: string | undefined;
   /** The request for a page of records. */
   request: PollRequest;
+  /** Always `poll`. */
   type: "poll";
-};
+}
 
+/** The clock. */
+export interface TriggerSourceSchedule {
+  /** When failures switch it off. */
+  autoDisable?: AutoDisable | undefined;
+  /** What becomes of fires that no node was there to make. */
+  catchUp?: CatchUp | undefined;
+  /**
+   * Each fire is put off by so many minutes: 0 to 1,440.
+   * (0 to 1440)
+   */
+  delayMinutes?: number | undefined;
+  /** RFC 3339; it does not fire at this instant or later. */
+  endsAt?: string | null | undefined;
+  /**
+   * Each fire is put off by up to so many seconds, always the same for the same fire: 0 to 3,600.
+   * (0 to 3600)
+   */
+  jitterSeconds?: number | undefined;
+  /** What becomes of a fire while a run of an earlier one has not ended. */
+  overlap?: Overlap | undefined;
+  /** Becomes `ctx.input`; an empty object when absent. */
+  payload?: unknown;
+  /** Fire once when the trigger is created, beside the times of `when`. */
+  runImmediately?: boolean | undefined;
+  /** RFC 3339; it does not fire before. An interval is counted from here. */
+  startsAt?: string | null | undefined;
+  /** An IANA time zone, e.g. `Europe/Berlin`. */
+  timezone: string;
+  /** Always `schedule`. */
+  type: "schedule";
+  /** When it fires. */
+  when: When;
+}
+
+/**
+ * The clock.
+ * Times may be a `Date`.
+ */
+export interface TriggerSourceScheduleInput {
+  /** When failures switch it off. */
+  autoDisable?: AutoDisable | undefined;
+  /** What becomes of fires that no node was there to make. */
+  catchUp?: CatchUp | undefined;
+  /**
+   * Each fire is put off by so many minutes: 0 to 1,440.
+   * (0 to 1440)
+   */
+  delayMinutes?: number | undefined;
+  /** RFC 3339; it does not fire at this instant or later. */
+  endsAt?: string | Date | null | undefined;
+  /**
+   * Each fire is put off by up to so many seconds, always the same for the same fire: 0 to 3,600.
+   * (0 to 3600)
+   */
+  jitterSeconds?: number | undefined;
+  /** What becomes of a fire while a run of an earlier one has not ended. */
+  overlap?: Overlap | undefined;
+  /** Becomes `ctx.input`; an empty object when absent. */
+  payload?: unknown;
+  /** Fire once when the trigger is created, beside the times of `when`. */
+  runImmediately?: boolean | undefined;
+  /** RFC 3339; it does not fire before. An interval is counted from here. */
+  startsAt?: string | Date | null | undefined;
+  /** An IANA time zone, e.g. `Europe/Berlin`. */
+  timezone: string;
+  /** Always `schedule`. */
+  type: "schedule";
+  /** When it fires. */
+  when: When;
+}
+
+/** Requests to `/v1/webhooks/<trigger id>`. */
+export interface TriggerSourceWebhook {
+  /** A handshake that the sender asks for, beside the one of its scheme. */
+  challenge?: Challenge | null | undefined;
+  /** Always `webhook`. */
+  type: "webhook";
+  /** How the sender proves itself. */
+  verification?: Verification | undefined;
+}
+
+/**
+ * What starts workflows.
+ *
+ * As it is stored: with its revision, and when it was written.
+ */
 export interface TriggerView {
   /** How the wait grows from one attempt to the next. */
   backoff?: Backoff | undefined;
@@ -1880,95 +2251,55 @@ export interface UsageRow {
 }
 
 /** How a webhook's sender proves itself. */
-export type Verification = {
+export type Verification = VerificationAccessKey | VerificationPublic | VerificationGithub | VerificationStandardWebhooks | VerificationSvix | VerificationStripe | VerificationSlack | VerificationShopify | VerificationHubspot | VerificationTwilio | VerificationLinear | VerificationZendesk | VerificationMeta | VerificationDropbox | VerificationNotion | VerificationMicrosoftGraph | VerificationHmac | VerificationToken | VerificationBasic | VerificationClientCertificate;
+
+/** With an access key of the account in `x-fastn-access-key`. */
+export interface VerificationAccessKey {
+  /** Always `accessKey`. */
   scheme: "accessKey";
-} | {
-  scheme: "public";
-} | {
-  scheme: "github";
-  /** The webhook's secret. */
+}
+
+/** HTTP Basic. */
+export interface VerificationBasic {
+  /** Always `basic`. */
+  scheme: "basic";
+  /** The password. */
   secret: SecretNames;
-} | {
-  scheme: "standardWebhooks";
-  /** The `whsec_…` key. */
-  secret: SecretNames;
-  /** Seconds that the timestamp may be away from now; 300 when absent. */
-  toleranceSeconds?: number | null | undefined;
-} | {
-  scheme: "svix";
-  /** The `whsec_…` key. */
-  secret: SecretNames;
-  /** Seconds that the timestamp may be away from now; 300 when absent. */
-  toleranceSeconds?: number | null | undefined;
-} | {
-  scheme: "stripe";
-  /** The endpoint's `whsec_…` secret. */
-  secret: SecretNames;
-  /** Seconds that the timestamp may be away from now; 300 when absent. */
-  toleranceSeconds?: number | null | undefined;
-} | {
-  scheme: "slack";
-  /** The app's signing secret. */
-  secret: SecretNames;
-  /** Seconds that the timestamp may be away from now; 300 when absent. */
-  toleranceSeconds?: number | null | undefined;
-} | {
-  scheme: "shopify";
-  /** The app's client secret. */
-  secret: SecretNames;
-} | {
-  scheme: "hubspot";
-  /** The app's client secret. */
-  secret: SecretNames;
-  /** Seconds that the timestamp of v3 may be away from now; 300 when absent. */
-  toleranceSeconds?: number | null | undefined;
-  /**
-   * The webhook's URL as HubSpot has it, without its query. When absent, it is made of `X-Forwarded-Proto`,
-   * `X-Forwarded-Host` or `Host`, and the path.
-   */
-  url?: string | null | undefined;
-  /** Which of HubSpot's three signatures is asked for. */
-  version?: HubspotVersion | undefined;
-} | {
-  scheme: "twilio";
-  /** The account's auth token. */
-  secret: SecretNames;
-  /**
-   * The webhook's URL as Twilio has it, without its query. When absent, it is made of `X-Forwarded-Proto`,
-   * `X-Forwarded-Host` or `Host`, and the path.
-   */
-  url?: string | null | undefined;
-} | {
-  scheme: "linear";
-  /** The webhook's signing secret. */
-  secret: SecretNames;
-  /** Seconds that the timestamp may be away from now; 300 when absent. */
-  toleranceSeconds?: number | null | undefined;
-} | {
-  scheme: "zendesk";
-  /** The webhook's signing secret. */
-  secret: SecretNames;
-  /** Seconds that the timestamp may be away from now; 300 when absent. */
-  toleranceSeconds?: number | null | undefined;
-} | {
-  scheme: "meta";
-  /** The app's secret. */
-  secret: SecretNames;
-  /** The verify token that was given to Meta. */
-  verifyToken: SecretNames;
-} | {
+  /** The user name. */
+  username: string;
+}
+
+/**
+ * A client certificate (mTLS), checked by the proxy that ends TLS, which tells it in a header. Only for a server that
+ * is reached through that proxy alone, and a proxy that removes the header from what clients send.
+ */
+export interface VerificationClientCertificate {
+  /** Fingerprints (hex, with or without colons) or subjects, any one of which is good. */
+  allowed: string[];
+  /** The header that the proxy sets, e.g. `X-Client-Cert-Sha256` or `X-Client-Cert-Subject`. */
+  header: string;
+  /** Always `clientCertificate`. */
+  scheme: "clientCertificate";
+}
+
+/** Dropbox: `X-Dropbox-Signature`. `GET ?challenge` is answered with the challenge. */
+export interface VerificationDropbox {
+  /** Always `dropbox`. */
   scheme: "dropbox";
   /** The app's secret. */
   secret: SecretNames;
-} | {
-  scheme: "notion";
-  /** Where the verification token is kept. */
+}
+
+/** GitHub: `X-Hub-Signature-256`, HMAC-SHA-256 of the body. */
+export interface VerificationGithub {
+  /** Always `github`. */
+  scheme: "github";
+  /** The webhook's secret. */
   secret: SecretNames;
-} | {
-  /** The `clientState` that the subscription was made with. */
-  clientState: SecretNames;
-  scheme: "microsoftGraph";
-} | {
+}
+
+/** An HMAC that is put together here. */
+export interface VerificationHmac {
   /** The hash. */
   algorithm?: HmacAlgorithm | undefined;
   /** How the signature is written. */
@@ -1981,6 +2312,7 @@ export type Verification = {
   payload?: string | undefined;
   /** What stands before the signature, e.g. `sha256=`. */
   prefix?: string | undefined;
+  /** Always `hmac`. */
   scheme: "hmac";
   /** The key, used as text. */
   secret: SecretNames;
@@ -1988,27 +2320,155 @@ export type Verification = {
   timestampHeader?: string | null | undefined;
   /** Seconds that the timestamp may be away from now; 300 when absent. */
   toleranceSeconds?: number | null | undefined;
-} | {
+}
+
+/** HubSpot: `X-HubSpot-Signature` (v1 and v2) or `X-HubSpot-Signature-v3`. */
+export interface VerificationHubspot {
+  /** Always `hubspot`. */
+  scheme: "hubspot";
+  /** The app's client secret. */
+  secret: SecretNames;
+  /** Seconds that the timestamp of v3 may be away from now; 300 when absent. */
+  toleranceSeconds?: number | null | undefined;
+  /**
+   * The webhook's URL as HubSpot has it, without its query. When absent, it is made of `X-Forwarded-Proto`,
+   * `X-Forwarded-Host` or `Host`, and the path.
+   */
+  url?: string | null | undefined;
+  /** Which of HubSpot's three signatures is asked for. */
+  version?: HubspotVersion | undefined;
+}
+
+/** Linear: `Linear-Signature`, and `webhookTimestamp` in the body. */
+export interface VerificationLinear {
+  /** Always `linear`. */
+  scheme: "linear";
+  /** The webhook's signing secret. */
+  secret: SecretNames;
+  /** Seconds that the timestamp may be away from now; 300 when absent. */
+  toleranceSeconds?: number | null | undefined;
+}
+
+/**
+ * Meta (Facebook, Instagram, WhatsApp): `X-Hub-Signature-256`. `GET ?hub.challenge` with the right
+ * `hub.verify_token` is answered with the challenge.
+ */
+export interface VerificationMeta {
+  /** Always `meta`. */
+  scheme: "meta";
+  /** The app's secret. */
+  secret: SecretNames;
+  /** The verify token that was given to Meta. */
+  verifyToken: SecretNames;
+}
+
+/** Microsoft Graph: the `clientState` of every notification. `POST ?validationToken` is answered with the token. */
+export interface VerificationMicrosoftGraph {
+  /** The `clientState` that the subscription was made with. */
+  clientState: SecretNames;
+  /** Always `microsoftGraph`. */
+  scheme: "microsoftGraph";
+}
+
+/** Notion: `X-Notion-Signature`. The token that Notion posts first is stored as the secret, if there is none yet. */
+export interface VerificationNotion {
+  /** Always `notion`. */
+  scheme: "notion";
+  /** Where the verification token is kept. */
+  secret: SecretNames;
+}
+
+/** Not at all: anybody may send. */
+export interface VerificationPublic {
+  /** Always `public`. */
+  scheme: "public";
+}
+
+/** Shopify: `X-Shopify-Hmac-Sha256`. */
+export interface VerificationShopify {
+  /** Always `shopify`. */
+  scheme: "shopify";
+  /** The app's client secret. */
+  secret: SecretNames;
+}
+
+/**
+ * Slack: `X-Slack-Signature` and `X-Slack-Request-Timestamp`. A signed `url_verification` is answered with its
+ * challenge.
+ */
+export interface VerificationSlack {
+  /** Always `slack`. */
+  scheme: "slack";
+  /** The app's signing secret. */
+  secret: SecretNames;
+  /** Seconds that the timestamp may be away from now; 300 when absent. */
+  toleranceSeconds?: number | null | undefined;
+}
+
+/** Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature` (v1). */
+export interface VerificationStandardWebhooks {
+  /** Always `standardWebhooks`. */
+  scheme: "standardWebhooks";
+  /** The `whsec_…` key. */
+  secret: SecretNames;
+  /** Seconds that the timestamp may be away from now; 300 when absent. */
+  toleranceSeconds?: number | null | undefined;
+}
+
+/** Stripe: `Stripe-Signature`. */
+export interface VerificationStripe {
+  /** Always `stripe`. */
+  scheme: "stripe";
+  /** The endpoint's `whsec_…` secret. */
+  secret: SecretNames;
+  /** Seconds that the timestamp may be away from now; 300 when absent. */
+  toleranceSeconds?: number | null | undefined;
+}
+
+/** Svix: Standard Webhooks under the names `svix-id`, `svix-timestamp`, `svix-signature`, or the standard ones. */
+export interface VerificationSvix {
+  /** Always `svix`. */
+  scheme: "svix";
+  /** The `whsec_…` key. */
+  secret: SecretNames;
+  /** Seconds that the timestamp may be away from now; 300 when absent. */
+  toleranceSeconds?: number | null | undefined;
+}
+
+/** A shared token in a header. */
+export interface VerificationToken {
   /** The header, e.g. `X-Gitlab-Token`. */
   header: string;
   /** What stands before the token, e.g. `Bearer ` with its space. */
   prefix?: string | undefined;
+  /** Always `token`. */
   scheme: "token";
   /** The token. */
   secret: SecretNames;
-} | {
-  scheme: "basic";
-  /** The password. */
+}
+
+/** Twilio: `X-Twilio-Signature` over the URL and the form's fields, or the URL with the body's SHA-256 in it. */
+export interface VerificationTwilio {
+  /** Always `twilio`. */
+  scheme: "twilio";
+  /** The account's auth token. */
   secret: SecretNames;
-  /** The user name. */
-  username: string;
-} | {
-  /** Fingerprints (hex, with or without colons) or subjects, any one of which is good. */
-  allowed: string[];
-  /** The header that the proxy sets, e.g. `X-Client-Cert-Sha256` or `X-Client-Cert-Subject`. */
-  header: string;
-  scheme: "clientCertificate";
-};
+  /**
+   * The webhook's URL as Twilio has it, without its query. When absent, it is made of `X-Forwarded-Proto`,
+   * `X-Forwarded-Host` or `Host`, and the path.
+   */
+  url?: string | null | undefined;
+}
+
+/** Zendesk: `X-Zendesk-Webhook-Signature` and `X-Zendesk-Webhook-Signature-Timestamp`. */
+export interface VerificationZendesk {
+  /** Always `zendesk`. */
+  scheme: "zendesk";
+  /** The webhook's signing secret. */
+  secret: SecretNames;
+  /** Seconds that the timestamp may be away from now; 300 when absent. */
+  toleranceSeconds?: number | null | undefined;
+}
 
 /** A published version as the API shows it. */
 export interface VersionView {
@@ -2042,33 +2502,53 @@ export interface WaitingOn {
 export type Weekday = "sun" | "mon" | "tue" | "wed" | "thu" | "fri" | "sat";
 
 /** When a schedule fires. */
-export type When = {
+export type When = WhenInterval | WhenDaily | WhenWeekly | WhenMonthly | WhenCron;
+
+/** As a cron expression says. */
+export interface WhenCron {
+  /** Five fields: minute, hour, day of month, month, day of week. */
+  expression: string;
+  /** Always `cron`. */
+  mode: "cron";
+}
+
+/** Every day. */
+export interface WhenDaily {
+  /** The time of day, `HH:MM`. */
+  at: string;
+  /** Always `daily`. */
+  mode: "daily";
+}
+
+/** Again and again after the same time. */
+export interface WhenInterval {
   /** How many units: at least 1, and at most 366 days in all. */
   every: number;
+  /** Always `interval`. */
   mode: "interval";
   /** Of what. */
   unit: Unit;
-} | {
-  /** The time of day, `HH:MM`. */
-  at: string;
-  mode: "daily";
-} | {
-  /** The time of day, `HH:MM`. */
-  at: string;
-  /** At least one. */
-  days: Weekday[];
-  mode: "weekly";
-} | {
+}
+
+/** On one day of each month. */
+export interface WhenMonthly {
   /** The time of day, `HH:MM`. */
   at: string;
   /** 1 to 31; in a month that has no such day, its last. */
   day: number;
+  /** Always `monthly`. */
   mode: "monthly";
-} | {
-  /** Five fields: minute, hour, day of month, month, day of week. */
-  expression: string;
-  mode: "cron";
-};
+}
+
+/** On some days of each week. */
+export interface WhenWeekly {
+  /** The time of day, `HH:MM`. */
+  at: string;
+  /** At least one. */
+  days: Weekday[];
+  /** Always `weekly`. */
+  mode: "weekly";
+}
 
 /** A workflow: its settings. Its code is published as immutable versions. */
 export interface Workflow {
@@ -2086,7 +2566,7 @@ export interface Workflow {
   retry?: RetryPolicy | null | undefined;
   /** Whether new runs start. */
   status?: Switch | undefined;
-  /** See [`Tier`]. */
+  /** How it answers and how long it may take. */
   tier?: Tier | undefined;
   /**
    * Most milliseconds of running; the tier's own limit when absent, and never above it.

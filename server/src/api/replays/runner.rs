@@ -282,7 +282,7 @@ impl Runner {
                 tokio::time::sleep(AGAIN).await;
             }
         }
-        self.replay.started_last = Some(crate::clock::now());
+        self.replay.started_last = Some(self.ports.clock.now());
         self.look_if_due().await?;
         self.save_if_due().await?;
         tokio::time::sleep_until(due).await;
@@ -325,7 +325,7 @@ impl Runner {
             source: SOURCE.to_owned(),
             kind: COMMAND_TYPE.to_owned(),
             subject: None,
-            time: crate::clock::now(),
+            time: self.ports.clock.now(),
             scope: item.scope.clone(),
             origin: Origin::Command,
             trigger: None,
@@ -343,7 +343,7 @@ impl Runner {
         loop {
             self.look().await?;
             let settled = self.replay.succeeded + self.replay.failed >= self.replay.counts.started;
-            let now = crate::clock::now();
+            let now = self.ports.clock.now();
             let late = self.replay.started_last.is_some_and(|at| now.since(at) > SETTLE_MAX);
             if settled || late || self.replay.counts.started == 0 {
                 self.replay.end(ReplayStatus::Completed, now);

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use fastn_sdk::{BatchOptions, Batcher, Fastn, Flushed};
 use napi_derive::napi;
 use serde_json::json;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::client::{Shared, millis};
@@ -181,7 +182,10 @@ fn settled(flushed: Flushed) -> Outcome {
     let failed: Vec<_> = flushed
         .failed
         .iter()
-        .map(|failed| json!({"customer": failed.customer, "event": failed.event, "error": told(&failed.error)}))
+        .map(|failed| {
+            let event: Option<&RawValue> = serde_json::from_slice(&failed.json).ok();
+            json!({"customer": failed.customer, "event": event, "error": told(&failed.error)})
+        })
         .collect();
     Outcome::text(json!({"sent": flushed.sent, "failed": failed}).to_string().into_bytes())
 }

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Tests the package as users get it: packs it, installs it into a fresh project, and runs everything there.
 #
-# Against the server that FASTN_URL, FASTN_ACCESS_KEY and FASTN_ACCOUNT_ID name; without FASTN_URL against one of this build,
-# which `cargo build --bin fastn` makes. FASTN_SDK_PROFILE=sdk tests an optimized native part. Needs node 20, npm and openssl,
-# and the network once. Names of tests as arguments run these alone: `check.sh batcher streams`.
+# Against the server that FASTN_URL, FASTN_ACCESS_KEY and FASTN_ACCOUNT_ID name; without FASTN_URL against one of the program
+# FASTN_BIN, which `cargo build --bin fastn` makes. It also starts servers that are killed, and those of people's own tests.
+# FASTN_SDK_PROFILE=sdk tests an optimized native part. Needs node 20, npm and openssl, and the network once. Names of tests
+# as arguments run these alone: `check.sh batcher streams`.
 set -eu
 cd "$(dirname "$0")"
 tree=$(cd .. && pwd)
@@ -32,8 +33,10 @@ cp -r tests examples "$project"
 echo "sdk-node: the types pass"
 
 export FASTN_TREE="$tree"
-if [ -z "${FASTN_URL:-}" ]; then
+if [ -z "${FASTN_BIN:-}" ] && [ -x "$target/debug/fastn" ]; then
     export FASTN_BIN="$target/debug/fastn"
+fi
+if [ -z "${FASTN_URL:-}" ]; then
     data=$(mktemp -d)
     port=$(node -e 'const s = require("net").createServer().listen(0, "127.0.0.1", () => { console.log(s.address().port); s.close(); })')
     "$FASTN_BIN" serve --data "$data" --listen "127.0.0.1:$port" --log-level error > "$data/out" 2>&1 &
@@ -54,6 +57,7 @@ if [ $# -gt 0 ]; then
     set -- $(printf 'tests/%s.test.mjs ' "$@")
 else
     set -- tests/*.test.mjs
+    [ -z "${FASTN_BIN:-}" ] || set -- "$@" examples/*.test.mjs
 fi
 # One file after the other: some measure.
 node --expose-gc --test --test-concurrency=1 --test-reporter=spec "$@"

@@ -26,12 +26,14 @@ import type {
   Update,
 } from "@fastn/sdk";
 
+import { startTestServer } from "@fastn/sdk/testing";
+
 const settings: ClientOptions = { url: process.env["FASTN_URL"], accessKey: process.env["FASTN_ACCESS_KEY"] };
 await using client: FastnClient = createFastnClient(settings);
 const same: typeof createFastnClient = sdk.createFastnClient;
 const customer: CustomerClient = client.customer("cus_acme");
 const bound: CustomerClient = same().customer();
-const event: EventInput = { type: "order.created", data: { id: 7 } };
+const event: EventInput = { type: "order.created", data: { id: 7 }, time: new Date(), id: undefined };
 const accepted: Accepted = await customer.send(event, { idempotencyKey: "k", signal: AbortSignal.timeout(1000), timeout: 500 });
 const many: Accepted = await bound.sendMany([event, { type: "t" }]);
 const workflow: StoredWorkflow = await client.putWorkflow({ id: "triage", name: "Triage" }, { ifMatch: 3 });
@@ -69,3 +71,7 @@ try {
 const right: true = verifyWebhook(["whsec_x"], new Headers(), new Uint8Array(), { tolerance: 1 });
 verifyWebhook("whsec_x", { "webhook-id": "m", other: ["a", "b"], none: undefined }, "{}");
 console.log(accepted, many, workflow.revision, answer.output, status, rows, page, right);
+await using server = await startTestServer({ frozen: true });
+const own: FastnClient = server.client({ timeout: 1000 });
+await server.advance("1h");
+await own.close();

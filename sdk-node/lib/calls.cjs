@@ -34,6 +34,9 @@ function onAbort(signal, abort) {
   };
 }
 
+/** Clients of which something is awaited. */
+const awaiting = new Set();
+
 /** Calls under way, and how they end. */
 class Core {
   #native;
@@ -45,9 +48,10 @@ class Core {
   closing;
   closed = false;
 
-  /** The native client is made with the function that it wakes this one by. */
+  /** The native client is made with the function that it wakes this one by, which keeps no forgotten client. */
   constructor(make) {
-    this.#native = make(() => this.#drain());
+    const own = new WeakRef(this);
+    this.#native = make(() => own.deref()?.#drain());
   }
 
   get native() {
@@ -67,7 +71,7 @@ class Core {
   }
 
   #await(id, resolve) {
-    if (this.#calls.size === 0) this.#native.hold(true);
+    if (this.#calls.size === 0) this.#hold(true);
     this.#calls.set(id, resolve);
   }
 
@@ -76,8 +80,15 @@ class Core {
     const resolve = this.#calls.get(id);
     if (!resolve) return;
     this.#calls.delete(id);
-    if (this.#calls.size === 0) this.#native.hold(false);
+    if (this.#calls.size === 0) this.#hold(false);
     resolve(answer);
+  }
+
+  /** While something is awaited, neither the process ends nor is this client forgotten. */
+  #hold(awaited) {
+    this.#native.hold(awaited);
+    if (awaited) awaiting.add(this);
+    else awaiting.delete(this);
   }
 
   /** Starts a call and waits for its end. An abort rejects with the signal's reason. */

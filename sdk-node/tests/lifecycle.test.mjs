@@ -108,6 +108,22 @@ test("nothing is left after close", { skip: process.platform !== "linux" }, asyn
   }, `the resources of before: ${JSON.stringify([before, resources()])}`);
 });
 
+// Property: a client that was used and forgotten takes its threads with it, but not before its calls have ended.
+test("forgotten clients", { skip: (process.platform !== "linux" && "it reads /proc") || (!globalThis.gc && "needs --expose-gc") }, async (t) => {
+  const slow = (_request, response) => setTimeout(() => json(response, { id: "late" }), 200);
+  const { server } = await together(t, slow);
+  const use = () => createFastnClient({ url: server.url, accessKey: "k", account: "a" }).execution("e");
+  await use();
+  const before = resources();
+  const calls = Array.from({ length: 20 }, use);
+  globalThis.gc();
+  assert.deepEqual(new Set((await Promise.all(calls)).map(({ id }) => id)), new Set(["late"]));
+  await until(() => {
+    globalThis.gc();
+    return resources().threads <= before.threads;
+  }, "the threads of before");
+});
+
 // Property: clients work in worker threads, also in one that is ended in the middle.
 test("worker threads", async (t) => {
   const { server } = await together(t, (request, response) => request.url.includes("never") || json(response, { id: "e" }));

@@ -252,7 +252,7 @@ function optionsOf(op) {
 function signature(op) {
   const inputs = (op.inBody ? [] : op.named).map((name) => {
     const schema = op.parameters.find((one) => one.in === "path" && one.name === name).schema;
-    return `${name}: ${type(schema, true).replace(/^(integer)$/, "number")}`;
+    return `${name}: ${type(schema, true)}`;
   });
   if (op.bodySchema) {
     const name = bodyOf(op);
@@ -346,14 +346,11 @@ ${codes
   })
   .join("\n")}`;
 
-// The names that a file of types uses.
-const imports = (module, names, text) => names.filter((name) => new RegExp(`\\b${name}\\b`).test(text)).join(", ");
-const header = (text) =>
-  text.replace("IMPORTS\n", [
-      `import type { ${imports("types", [...sorted, "Page"].filter((name) => name !== "Page" || /\bPage</.test(text)), text)} } from "./types.cjs";`,
-      `import type { ${imports("errors", codes.map(errorName), text)} } from "./errors.cjs";`,
-      "",
-    ].join("\n"));
+// Of the names, those that the file of operations uses.
+const named = (names) => names.filter((name) => new RegExp(`\\b${name}\\b`).test(operationsTypes)).join(", ");
+const operationsImports = `import type { ${named(sorted)} } from "./types.cjs";
+import type { ${named(codes.map(errorName))} } from "./errors.cjs";
+`;
 
 // ---- lib/index.mjs
 
@@ -375,7 +372,7 @@ export default sdk;
 const outputs = {
   "../index.mjs": indexCode,
   "operations.cjs": operationsCode,
-  "operations.d.cts": header(operationsTypes),
+  "operations.d.cts": operationsTypes.replace("IMPORTS\n", operationsImports),
   "types.d.cts": typesText,
   "errors.cjs": errorsCode,
   "errors.d.cts": errorsTypes,

@@ -29,6 +29,8 @@ openapi: ## write the derived OpenAPI document and the table of who may call wha
 	cargo build -q --workspace
 	target/debug/fastn openapi > docs/openapi.json
 	target/debug/fastn openapi --access > docs/ACCESS.md
+	python3 sdk-python/generate.py
+	node sdk-node/generate.mjs
 
 cluster: ## start three brokers, PostgreSQL and three nodes here, and run the GitHub example through them
 	tests/cluster/up.sh

@@ -140,7 +140,7 @@ fn an_execution_becomes_a_test() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let id = runtime.block_on(async {
         let client =
-            fastn_sdk::Fastn::builder().url(&url).access_key(&key).account(&account).customer("cus_a").build()?;
+            fastn_sdk::Fastn::builder().url(&url).access_key(&key).account(&account).build()?.customer("cus_a");
         let http = reqwest::Client::new();
         let mocks = serde_json::json!([{"url": "https://pay.example/**", "body": {"id": "ch_9"}}]);
         http.put(format!("{url}/test/mocks")).json(&mocks).send().await?.error_for_status()?;

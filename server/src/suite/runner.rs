@@ -10,7 +10,7 @@ use fastn_domain::time::parse_rfc3339;
 use fastn_sdk::contract::activity::ExecutionView;
 use fastn_sdk::contract::command::{Decision, PublishVersion, RunWorkflow, SendEvent};
 use fastn_sdk::contract::resource::{EnvConfig, SecretWrite, TriggerSource, Verification};
-use fastn_sdk::{Error, ErrorKind, Fastn};
+use fastn_sdk::{CustomerClient, Error, ErrorKind, Fastn};
 use serde_json::{Value, json};
 
 use super::case::{AT_DEFAULT, Case, Event, ExpectCall, Then, Webhook};
@@ -69,7 +69,7 @@ struct Running<'c> {
     case: &'c Case,
     project: Project,
     fastn: Fastn,
-    of_customer: Fastn,
+    of_customer: CustomerClient,
     server: TestServer,
 }
 

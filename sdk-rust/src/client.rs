@@ -63,6 +63,15 @@ impl Fastn {
         Self { customer: None, ..self.clone() }
     }
 
+    /// The same client with connections of its own, on the runtime that uses it first: for a process that was forked, which
+    /// must not touch those of its parent.
+    ///
+    /// # Errors
+    /// `Config` when what it was made of has ceased to work, such as a file of certificates of the machine.
+    pub fn reconnected(&self) -> Result<Self, Error> {
+        Ok(Self { transport: self.transport.reconnected()?, ..self.clone() })
+    }
+
     /// The same client for one write, which carries this idempotency key instead of one by chance: the same key again within
     /// a day is the same request, and is answered as the first was.
     pub fn with_idempotency_key(&self, key: impl Into<String>) -> Self {
@@ -84,6 +93,10 @@ impl Fastn {
     }
 
     fn call(&self, method: Method, path: &[&str]) -> Result<Call, Error> {
+        if let Some(part) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
+            let detail = format!("{part:?} cannot be part of a path; is an id missing?");
+            return Err(Error::new(ErrorKind::Config, "make a request", detail));
+        }
         Call::new(method, path).for_customer(self.customer.as_deref()).with_key(self.idempotency_key.as_deref())
     }
 

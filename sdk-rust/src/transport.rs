@@ -11,6 +11,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER}
 use reqwest::{Method, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use crate::error::{Error, ErrorKind};
 
@@ -21,6 +22,9 @@ const WAIT_MAX: Duration = Duration::from_secs(30);
 /// Times that one call follows a customer to another cell: one that is sent back and forth ends.
 const MOVES_MAX: u32 = 2;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Requests of one client under way at once; more wait for their turn, before their time limit begins. Each may need a
+/// connection, and the files that a process may open are often limited to 1,024. Streams do not count.
+const REQUESTS_MAX: usize = 256;
 
 /// The connection to one server with one key. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ struct Inner {
     attempts_max: u32,
     /// The cells of customers that this one does not serve, as it told.
     homes: Mutex<HashMap<String, Url>>,
+    turns: Semaphore,
+    settings: Settings,
 }
 
 /// One request.
@@ -60,6 +66,13 @@ pub(crate) struct Settings {
     pub(crate) authorities: Option<Vec<u8>>,
     /// The name of a binding and its version, e.g. `fastn-sdk-python/0.1.0`.
     pub(crate) agent: Option<String>,
+}
+
+impl std::fmt::Debug for Settings {
+    /// Without the key and the proxy's password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Settings").field("url", &self.url).field("account", &self.account).finish_non_exhaustive()
+    }
 }
 
 impl Call {
@@ -160,7 +173,7 @@ impl Call {
 impl Transport {
     pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
         let refused = |detail: String| Error::new(ErrorKind::Config, "configure the client", detail);
-        let Settings { url, key, account, timeout, attempts_max, proxy, authorities, agent } = settings;
+        let Settings { url, key, account, timeout, attempts_max, proxy, authorities, agent } = settings.clone();
         let url: Url = url.parse().map_err(|error| refused(format!("{url:?} is no URL: {error}")))?;
         if url.cannot_be_a_base() {
             return Err(refused(format!("{url} is no server's URL")));
@@ -194,7 +207,13 @@ impl Transport {
             http = http.tls_certs_merge(certificates);
         }
         let http = http.build().map_err(|error| refused(error.to_string()))?;
-        Ok(Self(Arc::new(Inner { http, url, timeout, attempts_max, homes: Mutex::default() })))
+        let (homes, turns) = (Mutex::default(), Semaphore::new(REQUESTS_MAX));
+        Ok(Self(Arc::new(Inner { http, url, timeout, attempts_max, homes, turns, settings })))
+    }
+
+    /// The same with connections of its own.
+    pub(crate) fn reconnected(&self) -> Result<Self, Error> {
+        Self::new(self.0.settings.clone())
     }
 
     /// The server.
@@ -261,6 +280,7 @@ impl Transport {
 
     async fn once(&self, call: &Call) -> Result<Bytes, Error> {
         let operation = operation(call);
+        let _turn = self.0.turns.acquire().await.expect("nobody closes it");
         let request = self.request(call).timeout(call.timeout.unwrap_or(self.0.timeout));
         let response = request.send().await.map_err(|error| not_sent(&operation, self.url(), &error))?;
         let head = Head::of(&response);

@@ -65,10 +65,8 @@ impl Fastn {
     fn call_of(&self, request: Request) -> Result<Call, Error> {
         let refused = |detail: &str| Error::new(ErrorKind::Config, "make a request", detail);
         let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| refused("the method is none"))?;
-        if let Some(part) = request.path.iter().find(|part| part.is_empty() || *part == "." || *part == "..") {
-            return Err(refused(&format!("{part:?} cannot be part of a path; is an id missing?")));
-        }
-        let mut call = Call::new(method, &request.path).for_customer(self.customer.as_deref());
+        let path: Vec<&str> = request.path.iter().map(String::as_str).collect();
+        let mut call = self.call(method, &path)?;
         call = call.with_key(request.idempotency_key.as_deref())?.timeout(request.timeout);
         if request.once {
             call = call.without_key();

@@ -1,0 +1,3037 @@
+"""What is answered: dictionaries with the names of the wire, and attributes with Python's names and types.
+
+Derived by `generate.py`: do not edit.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from . import types
+from ._model import Model, instant, one, rows
+
+
+class Accepted(Model):
+    """The answer to events that were taken: durable, not yet processed."""
+
+    __slots__ = ()
+
+    @property
+    def event_id(self) -> str:
+        """The event's id, the first one's of a batch."""
+        return self["eventId"]
+
+    @property
+    def event_ids(self) -> list[str] | None:
+        """All ids of a batch, in order."""
+        return self.get("eventIds")
+
+
+class AlertChannel(Model):
+    """Who is told."""
+
+    __slots__ = ()
+
+    @property
+    def secret(self) -> str:
+        """Name of the secret that holds the `whsec_…` key."""
+        return self["secret"]
+
+    @property
+    def type(self) -> Literal["webhook", "slack", "email"]:
+        return self["type"]
+
+    @property
+    def url(self) -> str | None:
+        """Where to."""
+        return self.get("url")
+
+    @property
+    def from_(self) -> str | None:
+        """The sender."""
+        return self.get("from")
+
+    @property
+    def to(self) -> list[str] | None:
+        """The recipients."""
+        return self.get("to")
+
+
+class AlertNotice(Model):
+    """What a webhook channel is sent."""
+
+    __slots__ = ()
+
+    @property
+    def data(self) -> AlertView:
+        """The alert, without its notifications."""
+        return one(self, "data", AlertView)
+
+    @property
+    def timestamp(self) -> str:
+        """When it came to stand there."""
+        return self["timestamp"]
+
+    @property
+    def type(self) -> str:
+        """`alert.firing`, `alert.resolved` or `alert.test`."""
+        return self["type"]
+
+
+class AlertNotification(Model):
+    """One message to one channel."""
+
+    __slots__ = ()
+
+    @property
+    def about(self) -> types.AlertState:
+        """`firing` or `resolved`."""
+        return self["about"]
+
+    @property
+    def attempts(self) -> int:
+        """Attempts made."""
+        return self["attempts"]
+
+    @property
+    def channel(self) -> str:
+        """`webhook`, `slack` or `email`."""
+        return self["channel"]
+
+    @property
+    def error(self) -> str | None:
+        """Why the last one failed."""
+        return self.get("error")
+
+    @property
+    def id(self) -> str:
+        """The message's id, the same in every attempt: `webhook-id`."""
+        return self["id"]
+
+    @property
+    def status(self) -> str:
+        """`pending`, `delivered` or `failed`."""
+        return self["status"]
+
+
+class AlertTested(Model):
+    """What became of a test of a rule's channels."""
+
+    __slots__ = ()
+
+    @property
+    def notifications(self) -> list[AlertNotification]:
+        """One for each channel of the rule, in its order."""
+        return rows(self, "notifications", AlertNotification)
+
+
+class AlertView(Model):
+    """One time that a rule fired."""
+
+    __slots__ = ()
+
+    @property
+    def comparison(self) -> types.AlertComparison:
+        """Which side was bad."""
+        return self["comparison"]
+
+    @property
+    def customer(self) -> str | None:
+        """The one customer that the rule is about."""
+        return self.get("customer")
+
+    @property
+    def dimension(self) -> types.Dimension | None:
+        return self.get("dimension")
+
+    @property
+    def fired_at(self) -> str:
+        """When it fired."""
+        return self["firedAt"]
+
+    @property
+    def id(self) -> str:
+        """`alert_…`"""
+        return self["id"]
+
+    @property
+    def metric(self) -> types.AlertMetric:
+        """What was measured."""
+        return self["metric"]
+
+    @property
+    def name(self) -> str | None:
+        """The rule's name when it fired."""
+        return self.get("name")
+
+    @property
+    def notifications(self) -> list[AlertNotification] | None:
+        """Who was told, in order."""
+        return rows(self, "notifications", AlertNotification)
+
+    @property
+    def resolved_at(self) -> str | None:
+        """When it was over."""
+        return self.get("resolvedAt")
+
+    @property
+    def resolved_by(self) -> str | None:
+        """How it was over: `recovered`, or `changed`, `paused` or `deleted` as the rule was."""
+        return self.get("resolvedBy")
+
+    @property
+    def rule(self) -> str:
+        """The rule's id."""
+        return self["rule"]
+
+    @property
+    def state(self) -> types.AlertState:
+        """Where it stands."""
+        return self["state"]
+
+    @property
+    def threshold(self) -> float:
+        """Of what."""
+        return self["threshold"]
+
+    @property
+    def value(self) -> float:
+        """The value when it fired."""
+        return self["value"]
+
+    @property
+    def value_of(self) -> str | None:
+        """Of quota use: the customer whose use the value is."""
+        return self.get("valueOf")
+
+
+class AppAccepted(Model):
+    """The answer to app events: what was dispatched is durable."""
+
+    __slots__ = ()
+
+    @property
+    def dispatched(self) -> int:
+        """Events stored, one for each customer that listens."""
+        return self["dispatched"]
+
+    @property
+    def event_ids(self) -> list[str] | None:
+        """The ids of what was stored; an event that went to several customers has the same id with each."""
+        return self.get("eventIds")
+
+    @property
+    def received(self) -> int:
+        """Events in the request."""
+        return self["received"]
+
+    @property
+    def unroutable(self) -> int:
+        """Events of accounts that no trigger has, or that do not say whose they are. They start nothing, and are shown among the
+        account's events with the reason.
+        """
+        return self["unroutable"]
+
+
+class AppEvent(Model):
+    """An event that an app sends."""
+
+    __slots__ = ()
+
+    @property
+    def description(self) -> str | None:
+        """What it tells."""
+        return self.get("description")
+
+    @property
+    def id(self) -> str:
+        """As the payload names it, e.g. `contact.creation`."""
+        return self["id"]
+
+    @property
+    def label(self) -> str | None:
+        """Name for people."""
+        return self.get("label")
+
+    @property
+    def payload_schema(self) -> Any:
+        """JSON Schema of its payload, for people and editors; payloads are not checked against it."""
+        return self.get("payloadSchema")
+
+
+class AutoDisable(Model):
+    """When failures in a row switch a schedule off."""
+
+    __slots__ = ()
+
+    @property
+    def cooldown_minutes(self) -> int | None:
+        """After so many minutes it is switched on again, and off again by the next failure; 0 leaves it to a person. At most
+        43,200 (30 days).
+        """
+        return self.get("cooldownMinutes")
+
+    @property
+    def failures(self) -> int | None:
+        """Failed fires in a row, 1 to 1,000; 0 never switches it off."""
+        return self.get("failures")
+
+
+class BatchWindow(Model):
+    """One execution for many events: its input is the array of their payloads, in order."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> str | None:
+        """A batch for each value of this path."""
+        return self.get("key")
+
+    @property
+    def max_size(self) -> int:
+        """It starts with so many events, 1 to 1,000."""
+        return self["maxSize"]
+
+    @property
+    def max_wait_ms(self) -> int:
+        """Or so many milliseconds after the first, at most a day."""
+        return self["maxWaitMs"]
+
+
+class CapturedToken(Model):
+    """A token that a provider handed over in a handshake."""
+
+    __slots__ = ()
+    _hidden = frozenset(['token'])
+
+    @property
+    def token(self) -> str:
+        """The token, to be given back to the provider."""
+        return self["token"]
+
+
+class CatchUp(Model):
+    """What becomes of fires that were missed: no node with the role was there for more than a minute."""
+
+    __slots__ = ()
+
+    @property
+    def policy(self) -> Literal["none", "last", "all"]:
+        return self["policy"]
+
+    @property
+    def window_minutes(self) -> int | None:
+        """1 to 1,380 minutes (23 hours)."""
+        return self.get("windowMinutes")
+
+
+class Challenge(Model):
+    """A handshake: the sender asks whether the URL waits for it by a challenge, which is given back."""
+
+    __slots__ = ()
+
+    @property
+    def answer(self) -> types.ChallengeAnswer | None:
+        """How it is given back."""
+        return self.get("answer")
+
+    @property
+    def answer_field(self) -> str | None:
+        """The field of a JSON answer; `challenge` when absent."""
+        return self.get("answerField")
+
+    @property
+    def field(self) -> str:
+        """The parameter of the query, or the path in the body, e.g. `challenge` or `data.token`."""
+        return self["field"]
+
+    @property
+    def in_(self) -> types.ChallengeIn:
+        """Where the challenge stands."""
+        return self["in"]
+
+    @property
+    def when(self) -> ChallengeWhen | None:
+        return one(self, "when", ChallengeWhen)
+
+
+class ChallengeWhen(Model):
+    """What else a handshake has, in the same place as the challenge."""
+
+    __slots__ = ()
+
+    @property
+    def field(self) -> str:
+        """The parameter of the query, or the path in the body, e.g. `type`."""
+        return self["field"]
+
+    @property
+    def value(self) -> str:
+        """The text that stands there, e.g. `url_verification`."""
+        return self["value"]
+
+
+class Compare(Model):
+    """What of a record is compared. Paths are dotted."""
+
+    __slots__ = ()
+
+    @property
+    def what(self) -> Literal["record", "fields", "except"]:
+        return self["what"]
+
+    @property
+    def fields(self) -> list[str] | None:
+        """1 to 100 paths."""
+        return self.get("fields")
+
+
+class Comparison(Model):
+    """One comparison of a condition."""
+
+    __slots__ = ()
+
+    @property
+    def op(self) -> types.Operator:
+        """How to compare."""
+        return self["op"]
+
+    @property
+    def path(self) -> str:
+        """A dotted and indexed path into the payload, e.g. `data.items[0].id`. `$type`, `$source`, `$subject` and
+        `$headers.<name>` read the event's attributes instead.
+        """
+        return self["path"]
+
+    @property
+    def value(self) -> Any:
+        """With what."""
+        return self.get("value")
+
+
+class Concurrency(Model):
+    """Most executions between their start and their end, waits included."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> str | None:
+        """So many for each value of this path."""
+        return self.get("key")
+
+    @property
+    def limit(self) -> int:
+        """Most at once, at least 1."""
+        return self["limit"]
+
+
+class Condition(Model):
+    """A condition: one comparison, or a combination."""
+
+    __slots__ = ()
+
+    @property
+    def all(self) -> list[Condition] | None:
+        """The parts."""
+        return rows(self, "all", Condition)
+
+    @property
+    def any(self) -> list[Condition] | None:
+        """The parts."""
+        return rows(self, "any", Condition)
+
+    @property
+    def not_(self) -> Condition | None:
+        """The part."""
+        return one(self, "not", Condition)
+
+    @property
+    def op(self) -> types.Operator | None:
+        """How to compare."""
+        return self.get("op")
+
+    @property
+    def path(self) -> str | None:
+        """A dotted and indexed path into the payload, e.g. `data.items[0].id`. `$type`, `$source`, `$subject` and
+        `$headers.<name>` read the event's attributes instead.
+        """
+        return self.get("path")
+
+    @property
+    def value(self) -> Any:
+        """With what."""
+        return self.get("value")
+
+
+class CurrentUsage(Model):
+    """Every dimension of one customer, or of the account itself."""
+
+    __slots__ = ()
+
+    @property
+    def customer(self) -> str | None:
+        """The customer; absent for the account itself."""
+        return self.get("customer")
+
+    @property
+    def plan(self) -> str:
+        """The account's plan."""
+        return self["plan"]
+
+    @property
+    def quotas(self) -> list[QuotaView]:
+        """One for each dimension."""
+        return rows(self, "quotas", QuotaView)
+
+    @property
+    def tier(self) -> str | None:
+        """The customer's tier."""
+        return self.get("tier")
+
+
+class DeadLetterReplay(Model):
+    """One replayed dead letter."""
+
+    __slots__ = ()
+
+    @property
+    def dead_letter(self) -> str:
+        """The dead letter."""
+        return self["deadLetter"]
+
+    @property
+    def execution_id(self) -> str:
+        """The execution that runs it again."""
+        return self["executionId"]
+
+
+class DeadLetterView(Model):
+    """An execution that failed for good."""
+
+    __slots__ = ()
+
+    @property
+    def attempts(self) -> int:
+        """Attempts made."""
+        return self["attempts"]
+
+    @property
+    def created_at(self) -> str:
+        """When it was put here."""
+        return self["createdAt"]
+
+    @property
+    def customer(self) -> str:
+        """The customer."""
+        return self["customer"]
+
+    @property
+    def error(self) -> ExecutionError:
+        """Why."""
+        return one(self, "error", ExecutionError)
+
+    @property
+    def event_id(self) -> str:
+        """The event that started it."""
+        return self["eventId"]
+
+    @property
+    def id(self) -> str:
+        """The execution's id, which is the dead letter's id too."""
+        return self["id"]
+
+    @property
+    def replays(self) -> list[str] | None:
+        """The replays made of it."""
+        return self.get("replays")
+
+    @property
+    def status(self) -> types.DeadLetterStatus:
+        """What became of it."""
+        return self["status"]
+
+    @property
+    def workflow(self) -> str:
+        """The workflow."""
+        return self["workflow"]
+
+
+class DeadLettersReplayed(Model):
+    """What a replay of many dead letters started."""
+
+    __slots__ = ()
+
+    @property
+    def count(self) -> int:
+        """How many were started."""
+        return self["count"]
+
+    @property
+    def replays(self) -> list[DeadLetterReplay]:
+        """Each with its new execution."""
+        return rows(self, "replays", DeadLetterReplay)
+
+    @property
+    def skipped(self) -> list[str] | None:
+        """Those named that were not there, or cannot be replayed."""
+        return self.get("skipped")
+
+
+class Debounce(Model):
+    """The newest event wins: its execution starts once no other came for a period."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> str | None:
+        """By each value of this path."""
+        return self.get("key")
+
+    @property
+    def max_wait_ms(self) -> int | None:
+        """Most milliseconds since the first event, however many follow; no end when absent."""
+        return self.get("maxWaitMs")
+
+    @property
+    def period_ms(self) -> int:
+        """Milliseconds without another event, at most a day."""
+        return self["periodMs"]
+
+
+class ErasedKey(Model):
+    """A data key that was destroyed."""
+
+    __slots__ = ()
+
+    @property
+    def created_at(self) -> str:
+        """When it was made."""
+        return self["createdAt"]
+
+    @property
+    def id(self) -> str:
+        """The key's id, which sealed records name."""
+        return self["id"]
+
+
+class ErasedLog(Model):
+    """What of the customer remains in one partition of one topic."""
+
+    __slots__ = ()
+
+    @property
+    def from_(self) -> int:
+        """The first offset that was there."""
+        return self["from"]
+
+    @property
+    def gone_by(self) -> str:
+        """When retention has removed the whole range, unless it lies in a backup of the log's own files."""
+        return self["goneBy"]
+
+    @property
+    def partition(self) -> int:
+        """The partition that all of the customer's records lie in, beside those of others."""
+        return self["partition"]
+
+    @property
+    def to(self) -> int:
+        """One past the last."""
+        return self["to"]
+
+    @property
+    def topic(self) -> str:
+        """`events` or `executions`."""
+        return self["topic"]
+
+    @property
+    def unreadable(self) -> bool:
+        """Whether the payloads of every record of the customer in this range are sealed under a destroyed key. Otherwise
+        records from before `encryptLog` was switched on, if any, can be read until `gone_by`.
+        """
+        return self["unreadable"]
+
+
+class ErasedRows(Model):
+    """Rows deleted from one table."""
+
+    __slots__ = ()
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+        return self["rows"]
+
+    @property
+    def table(self) -> str:
+        """The table."""
+        return self["table"]
+
+
+class ErasureStep(Model):
+    """A step of an erasure."""
+
+    __slots__ = ()
+
+    @property
+    def at(self) -> str:
+        """When it was done."""
+        return self["at"]
+
+    @property
+    def step(self) -> str:
+        """`refused`, `stopped`, `deleted`, `key_destroyed`, `compacted`, `done`."""
+        return self["step"]
+
+
+class ErasureView(Model):
+    """The erasure of one customer: the proof of what was destroyed where. It holds no personal data: the customer is told by
+    a hash.
+    """
+
+    __slots__ = ()
+
+    @property
+    def customer_hash(self) -> str:
+        """SHA-256 of `<erasure id>/<customer id>`, in hex: who knows the customer's id can tell that it was this one."""
+        return self["customerHash"]
+
+    @property
+    def finished_at(self) -> str | None:
+        """When it was done."""
+        return self.get("finishedAt")
+
+    @property
+    def id(self) -> str:
+        """`ers_…`"""
+        return self["id"]
+
+    @property
+    def keys_(self) -> list[ErasedKey] | None:
+        """The data keys that were destroyed: what the log holds under them cannot be read by anybody."""
+        return rows(self, "keys", ErasedKey)
+
+    @property
+    def log(self) -> list[ErasedLog] | None:
+        """What remains in the log, and for how long."""
+        return rows(self, "log", ErasedLog)
+
+    @property
+    def requested_at(self) -> str:
+        """When it was asked for."""
+        return self["requestedAt"]
+
+    @property
+    def rows(self) -> list[ErasedRows]:
+        """Rows deleted from the database, by table."""
+        return rows(self, "rows", ErasedRows)
+
+    @property
+    def status(self) -> types.ErasureStatus:
+        """Where it stands."""
+        return self["status"]
+
+    @property
+    def steps(self) -> list[ErasureStep]:
+        """What was done, in order. Only grows."""
+        return rows(self, "steps", ErasureStep)
+
+
+class EventView(Model):
+    """An event."""
+
+    __slots__ = ()
+
+    @property
+    def customer(self) -> str:
+        """The customer; empty for an app's event that went to none."""
+        return self["customer"]
+
+    @property
+    def data(self) -> Any:
+        """The payload; only when a single event is read."""
+        return self.get("data")
+
+    @property
+    def executions(self) -> list[str] | None:
+        """The executions that it started."""
+        return self.get("executions")
+
+    @property
+    def id(self) -> str:
+        """The id that the sender chose, or ours."""
+        return self["id"]
+
+    @property
+    def origin(self) -> types.Origin:
+        """Where it came from."""
+        return self["origin"]
+
+    @property
+    def priority(self) -> types.Priority | None:
+        return self.get("priority")
+
+    @property
+    def quota(self) -> types.QuotaOutcome | None:
+        return self.get("quota")
+
+    @property
+    def reason(self) -> str | None:
+        """Why, where the status needs a reason."""
+        return self.get("reason")
+
+    @property
+    def received_at(self) -> str:
+        """When it became durable."""
+        return self["receivedAt"]
+
+    @property
+    def source(self) -> str:
+        """CloudEvents `source`."""
+        return self["source"]
+
+    @property
+    def status(self) -> types.EventStatus:
+        """What admission made of it."""
+        return self["status"]
+
+    @property
+    def subject(self) -> str | None:
+        """CloudEvents `subject`."""
+        return self.get("subject")
+
+    @property
+    def time(self) -> str:
+        """When it happened, as its sender says; else when it arrived."""
+        return self["time"]
+
+    @property
+    def trigger(self) -> str | None:
+        """The webhook trigger it arrived at."""
+        return self.get("trigger")
+
+    @property
+    def type(self) -> str:
+        """CloudEvents `type`."""
+        return self["type"]
+
+
+class ExecutionError(Model):
+    """Why an execution failed."""
+
+    __slots__ = ()
+
+    @property
+    def category(self) -> str:
+        """`code`, `transient`, `memory`, `cpu`, `output`, `timeout`, `cancelled` …"""
+        return self["category"]
+
+    @property
+    def code(self) -> str:
+        """The public code, e.g. `WF-EXEC-FAILED`."""
+        return self["code"]
+
+    @property
+    def column(self) -> int | None:
+        """The column, from 1."""
+        return self.get("column")
+
+    @property
+    def file(self) -> str | None:
+        """The TypeScript file."""
+        return self.get("file")
+
+    @property
+    def line(self) -> int | None:
+        """The line of the TypeScript, from 1."""
+        return self.get("line")
+
+    @property
+    def message(self) -> str:
+        """The error's message."""
+        return self["message"]
+
+    @property
+    def name(self) -> str:
+        """The error's class, e.g. `TypeError`."""
+        return self["name"]
+
+    @property
+    def source_line(self) -> str | None:
+        """That line's text."""
+        return self.get("sourceLine")
+
+    @property
+    def stack(self) -> str | None:
+        """The stack, in TypeScript positions."""
+        return self.get("stack")
+
+    @property
+    def step(self) -> str | None:
+        """The step in which it was thrown."""
+        return self.get("step")
+
+
+class ExecutionUpdate(Model):
+    """Where an execution stands now: what live updates carry."""
+
+    __slots__ = ()
+
+    @property
+    def at(self) -> str:
+        """When it came to stand there."""
+        return self["at"]
+
+    @property
+    def attempt(self) -> int:
+        """The attempt, from 1."""
+        return self["attempt"]
+
+    @property
+    def customer(self) -> str:
+        """The customer."""
+        return self["customer"]
+
+    @property
+    def duration_ms(self) -> int | None:
+        """Milliseconds from admission to the end; absent before the end."""
+        return self.get("durationMs")
+
+    @property
+    def error(self) -> str | None:
+        """One line of why the last attempt failed."""
+        return self.get("error")
+
+    @property
+    def id(self) -> str:
+        """`exec_…`"""
+        return self["id"]
+
+    @property
+    def status(self) -> types.ExecutionStatus:
+        """Where it stands."""
+        return self["status"]
+
+    @property
+    def step_count(self) -> int | None:
+        """Steps taken; absent before the end."""
+        return self.get("stepCount")
+
+    @property
+    def trigger(self) -> str | None:
+        """The trigger, if one matched."""
+        return self.get("trigger")
+
+    @property
+    def workflow(self) -> str | None:
+        """The workflow, unless it is not known any more."""
+        return self.get("workflow")
+
+
+class ExecutionView(Model):
+    """An execution."""
+
+    __slots__ = ()
+
+    @property
+    def attempt(self) -> int:
+        """The current attempt, from 1."""
+        return self["attempt"]
+
+    @property
+    def created_at(self) -> str:
+        """When it was admitted."""
+        return self["createdAt"]
+
+    @property
+    def customer(self) -> str:
+        """The customer."""
+        return self["customer"]
+
+    @property
+    def duration_ms(self) -> int | None:
+        """Milliseconds from admission to the end."""
+        return self.get("durationMs")
+
+    @property
+    def environment(self) -> str:
+        """The environment."""
+        return self["environment"]
+
+    @property
+    def error(self) -> ExecutionError | None:
+        return one(self, "error", ExecutionError)
+
+    @property
+    def event_id(self) -> str:
+        """The event that started it."""
+        return self["eventId"]
+
+    @property
+    def finished_at(self) -> str | None:
+        """When it ended."""
+        return self.get("finishedAt")
+
+    @property
+    def id(self) -> str:
+        """`exec_…`"""
+        return self["id"]
+
+    @property
+    def input(self) -> Any:
+        """The input; only when a single execution is read."""
+        return self.get("input")
+
+    @property
+    def logs(self) -> list[LogLineView] | None:
+        """What it logged; only when a single execution is read."""
+        return rows(self, "logs", LogLineView)
+
+    @property
+    def output(self) -> Any:
+        """The result; only when a single execution is read."""
+        return self.get("output")
+
+    @property
+    def parent(self) -> str | None:
+        """The execution that invoked this one."""
+        return self.get("parent")
+
+    @property
+    def replay_of(self) -> str | None:
+        """The execution of which this is a replay."""
+        return self.get("replayOf")
+
+    @property
+    def status(self) -> types.ExecutionStatus:
+        """Where it stands."""
+        return self["status"]
+
+    @property
+    def step_count(self) -> int:
+        """How many steps it took."""
+        return self["stepCount"]
+
+    @property
+    def steps(self) -> list[StepView] | None:
+        """The steps, in order; only when a single execution is read."""
+        return rows(self, "steps", StepView)
+
+    @property
+    def tier(self) -> types.Tier:
+        """See `Tier`."""
+        return self["tier"]
+
+    @property
+    def trigger(self) -> str | None:
+        """The trigger, if one did."""
+        return self.get("trigger")
+
+    @property
+    def triggered_by(self) -> types.Origin:
+        """What caused it."""
+        return self["triggeredBy"]
+
+    @property
+    def version(self) -> int:
+        """The version that runs."""
+        return self["version"]
+
+    @property
+    def waiting_on(self) -> WaitingOn | None:
+        return one(self, "waitingOn", WaitingOn)
+
+    @property
+    def workflow(self) -> str:
+        """The workflow."""
+        return self["workflow"]
+
+
+class FlowControl(Model):
+    """What holds executions back. Everything that is set holds. Each part may have a `key`: the path of a value in the payload,
+    e.g. `order.customer`; then it holds for each value by itself. A customer never waits for another.
+    """
+
+    __slots__ = ()
+
+    @property
+    def batch(self) -> BatchWindow | None:
+        return one(self, "batch", BatchWindow)
+
+    @property
+    def concurrency(self) -> Concurrency | None:
+        return one(self, "concurrency", Concurrency)
+
+    @property
+    def debounce(self) -> Debounce | None:
+        return one(self, "debounce", Debounce)
+
+    @property
+    def priority(self) -> types.Priority | None:
+        return self.get("priority")
+
+    @property
+    def rate(self) -> Rate | None:
+        return one(self, "rate", Rate)
+
+    @property
+    def singleton(self) -> Singleton | None:
+        return one(self, "singleton", Singleton)
+
+
+class Health(Model):
+    """What the server knows of its own state."""
+
+    __slots__ = ()
+
+    @property
+    def checks(self) -> list[HealthCheck] | None:
+        """Each part that was looked at, in order."""
+        return rows(self, "checks", HealthCheck)
+
+    @property
+    def status(self) -> str:
+        """`ok`, `starting` or `failing`."""
+        return self["status"]
+
+    @property
+    def version(self) -> str:
+        """The program's version."""
+        return self["version"]
+
+
+class HealthCheck(Model):
+    """One part of the server."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        """`log`, `store`, `catalog` …"""
+        return self["name"]
+
+    @property
+    def ok(self) -> bool:
+        """Whether it works."""
+        return self["ok"]
+
+    @property
+    def reason(self) -> str | None:
+        """Why it does not."""
+        return self.get("reason")
+
+
+class Incremental(Model):
+    """Where the value for `{{cursor}}` comes from that makes a poll go on where the one before ended."""
+
+    __slots__ = ()
+
+    @property
+    def of(self) -> types.CursorOf | None:
+        """In what the path is."""
+        return self.get("of")
+
+    @property
+    def path(self) -> str:
+        """Path of the value: of records the greatest is kept, of answers that of the last page."""
+        return self["path"]
+
+    @property
+    def start(self) -> str | None:
+        """The value for the first poll; empty when absent."""
+        return self.get("start")
+
+
+class Limit(Model):
+    """A limit of one dimension."""
+
+    __slots__ = ()
+
+    @property
+    def limit(self) -> int:
+        """The most that is within the limit."""
+        return self["limit"]
+
+    @property
+    def mode(self) -> types.Enforcement | None:
+        return self.get("mode")
+
+
+class LogLineView(Model):
+    """A line that a workflow logged."""
+
+    __slots__ = ()
+
+    @property
+    def at(self) -> str:
+        """When, on the execution's own clock."""
+        return self["at"]
+
+    @property
+    def level(self) -> str:
+        """`debug`, `info`, `warn` or `error`."""
+        return self["level"]
+
+    @property
+    def message(self) -> str:
+        """The text."""
+        return self["message"]
+
+
+class Paging(Model):
+    """How the next page of a listing is asked for."""
+
+    __slots__ = ()
+
+    @property
+    def mode(self) -> Literal["none", "page", "cursor", "link"]:
+        return self["mode"]
+
+    @property
+    def first(self) -> int | None:
+        """The first."""
+        return self.get("first")
+
+    @property
+    def step(self) -> int | None:
+        """What is added for each next page: 1 for numbers of pages, the size of a page for offsets."""
+        return self.get("step")
+
+    @property
+    def path(self) -> str | None:
+        """Path in an answer of what stands for the next page."""
+        return self.get("path")
+
+
+class PollInterval(Model):
+    """How often a source is polled: the interval grows while nothing changes, and shrinks when something does."""
+
+    __slots__ = ()
+
+    @property
+    def max_seconds(self) -> int | None:
+        """The longest, in seconds: not below the shortest, and at most 86,400."""
+        return self.get("maxSeconds")
+
+    @property
+    def min_seconds(self) -> int | None:
+        """The shortest, in seconds: 5 to 86,400."""
+        return self.get("minSeconds")
+
+
+class PollRequest(Model):
+    """An HTTP request with places to fill: `{{page}}`, `{{cursor}}`, `{{customer}}`, `{{trigger}}` and `{{secret.NAME}}`. A
+    secret of the customer goes before one of the account.
+    """
+
+    __slots__ = ()
+
+    @property
+    def body(self) -> Any:
+        """The body: JSON, in whose texts places are filled. A text alone is sent as it is."""
+        return self.get("body")
+
+    @property
+    def headers(self) -> dict[str, str] | None:
+        """The headers."""
+        return self.get("headers")
+
+    @property
+    def method(self) -> str | None:
+        """The method."""
+        return self.get("method")
+
+    @property
+    def url(self) -> str:
+        """The URL. What is filled in is percent-encoded; a parameter of the query that is filled with nothing is left out."""
+        return self["url"]
+
+
+class PollsAsked(Model):
+    """What was asked to poll at once."""
+
+    __slots__ = ()
+
+    @property
+    def polls(self) -> int:
+        """Customers whose polls begin within a second or two, if no node polls for them already."""
+        return self["polls"]
+
+
+class QuotaSettings(Model):
+    """Which plan the account has."""
+
+    __slots__ = ()
+
+    @property
+    def plan(self) -> str:
+        """The plan's id; `unlimited` until somebody chooses another."""
+        return self["plan"]
+
+
+class QuotaView(Model):
+    """One dimension: its limit, and what is left of it."""
+
+    __slots__ = ()
+
+    @property
+    def dimension(self) -> types.Dimension:
+        """Which."""
+        return self["dimension"]
+
+    @property
+    def left(self) -> int | None:
+        """What is left."""
+        return self.get("left")
+
+    @property
+    def limit(self) -> int | None:
+        """The limit; absent when there is none."""
+        return self.get("limit")
+
+    @property
+    def mode(self) -> types.Enforcement | None:
+        return self.get("mode")
+
+    @property
+    def resets_at(self) -> str | None:
+        """When the present window ends, of dimensions that have one."""
+        return self.get("resetsAt")
+
+    @property
+    def source(self) -> types.QuotaSource | None:
+        return self.get("source")
+
+    @property
+    def used(self) -> int | None:
+        """How much is used in the present window; absent for what is enforced and not measured."""
+        return self.get("used")
+
+
+class Quotas(Model):
+    """Limits by dimension. What is absent is not limited here; a wider source may limit it."""
+
+    __slots__ = ()
+
+    @property
+    def api_calls_per_day(self) -> Limit | None:
+        return one(self, "apiCallsPerDay", Limit)
+
+    @property
+    def api_calls_per_minute(self) -> Limit | None:
+        return one(self, "apiCallsPerMinute", Limit)
+
+    @property
+    def concurrent_executions(self) -> Limit | None:
+        return one(self, "concurrentExecutions", Limit)
+
+    @property
+    def events_per_day(self) -> Limit | None:
+        return one(self, "eventsPerDay", Limit)
+
+    @property
+    def events_per_minute(self) -> Limit | None:
+        return one(self, "eventsPerMinute", Limit)
+
+    @property
+    def payload_bytes(self) -> Limit | None:
+        return one(self, "payloadBytes", Limit)
+
+    @property
+    def steps_per_execution(self) -> Limit | None:
+        return one(self, "stepsPerExecution", Limit)
+
+    @property
+    def triggers(self) -> Limit | None:
+        return one(self, "triggers", Limit)
+
+    @property
+    def workflows(self) -> Limit | None:
+        return one(self, "workflows", Limit)
+
+
+class Rate(Model):
+    """Most starts in a period. Periods are counted from 1970-01-01 UTC."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> str | None:
+        """So many for each value of this path."""
+        return self.get("key")
+
+    @property
+    def limit(self) -> int:
+        """Most starts in one period, at least 1."""
+        return self["limit"]
+
+    @property
+    def period_ms(self) -> int:
+        """Milliseconds of the period, at most a day."""
+        return self["periodMs"]
+
+
+class ReplayPreview(Model):
+    """What a replay would do. Nothing is started."""
+
+    __slots__ = ()
+
+    @property
+    def more(self) -> bool:
+        """Whether there are more than `total`: counting stops at 10,000."""
+        return self["more"]
+
+    @property
+    def sample(self) -> list[ReplayPreviewItem]:
+        """The first few, newest first."""
+        return rows(self, "sample", ReplayPreviewItem)
+
+    @property
+    def seconds(self) -> int:
+        """Seconds that it takes to start them at the rate asked for."""
+        return self["seconds"]
+
+    @property
+    def total(self) -> int:
+        """How many would run."""
+        return self["total"]
+
+
+class ReplayPreviewItem(Model):
+    """What a replay would do with one execution or event."""
+
+    __slots__ = ()
+
+    @property
+    def calls_again(self) -> list[str] | None:
+        """Steps with calls to the outside that would go out again, as far as the last run made them."""
+        return self.get("callsAgain")
+
+    @property
+    def customer(self) -> str:
+        """Its customer."""
+        return self["customer"]
+
+    @property
+    def id(self) -> str:
+        """The execution or event."""
+        return self["id"]
+
+    @property
+    def kept(self) -> list[str] | None:
+        """Steps whose results would be kept."""
+        return self.get("kept")
+
+    @property
+    def skipped(self) -> str | None:
+        """Why it would be left out, if so."""
+        return self.get("skipped")
+
+    @property
+    def version(self) -> int | None:
+        """The version that would run."""
+        return self.get("version")
+
+    @property
+    def workflow(self) -> str | None:
+        """The workflow that would run; absent of an event, which today's triggers route."""
+        return self.get("workflow")
+
+
+class ReplaySelection(Model):
+    """What is replayed: everything that every field that is there lets through."""
+
+    __slots__ = ()
+
+    @property
+    def customer(self) -> str | None:
+        """Only of this customer."""
+        return self.get("customer")
+
+    @property
+    def error_code(self) -> str | None:
+        """Only those whose error has this code."""
+        return self.get("errorCode")
+
+    @property
+    def error_name(self) -> str | None:
+        """Only those whose error has this class, e.g. `TypeError`."""
+        return self.get("errorName")
+
+    @property
+    def error_step(self) -> str | None:
+        """Only those that failed in this step."""
+        return self.get("errorStep")
+
+    @property
+    def ids(self) -> list[str] | None:
+        """These."""
+        return self.get("ids")
+
+    @property
+    def of(self) -> Literal["executions", "dead_letters", "events"]:
+        return self["of"]
+
+    @property
+    def since(self) -> str | None:
+        """Admitted at or after, RFC 3339."""
+        return self.get("since")
+
+    @property
+    def status(self) -> types.ExecutionStatus | None:
+        return self.get("status")
+
+    @property
+    def trigger(self) -> str | None:
+        """Only of this trigger."""
+        return self.get("trigger")
+
+    @property
+    def until(self) -> str | None:
+        """Admitted before, RFC 3339."""
+        return self.get("until")
+
+    @property
+    def version(self) -> int | None:
+        """Only those that ran this version."""
+        return self.get("version")
+
+    @property
+    def workflow(self) -> str | None:
+        """Only of this workflow."""
+        return self.get("workflow")
+
+    @property
+    def quota(self) -> types.QuotaOutcome | None:
+        return self.get("quota")
+
+    @property
+    def type(self) -> str | None:
+        """Only of this CloudEvents type."""
+        return self.get("type")
+
+
+class ReplaySkip(Model):
+    """One that was left out."""
+
+    __slots__ = ()
+
+    @property
+    def id(self) -> str:
+        """The execution or event."""
+        return self["id"]
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+        return self["reason"]
+
+
+class ReplayView(Model):
+    """A replay under way or over."""
+
+    __slots__ = ()
+
+    @property
+    def created_at(self) -> str:
+        """When it was asked for."""
+        return self["createdAt"]
+
+    @property
+    def customer(self) -> str | None:
+        """The one customer that it is bound to."""
+        return self.get("customer")
+
+    @property
+    def failed(self) -> int:
+        """Of those started, how many ended otherwise."""
+        return self["failed"]
+
+    @property
+    def finished_at(self) -> str | None:
+        """When it was over."""
+        return self.get("finishedAt")
+
+    @property
+    def id(self) -> str:
+        """`rpl_…`"""
+        return self["id"]
+
+    @property
+    def request(self) -> StartReplay:
+        """What was asked for."""
+        return one(self, "request", StartReplay)
+
+    @property
+    def skipped(self) -> int:
+        """Left out so far, for the reasons in `skips`."""
+        return self["skipped"]
+
+    @property
+    def skips(self) -> list[ReplaySkip] | None:
+        """The first few that were left out."""
+        return rows(self, "skips", ReplaySkip)
+
+    @property
+    def started(self) -> int:
+        """Started so far."""
+        return self["started"]
+
+    @property
+    def status(self) -> types.ReplayStatus:
+        """Where it stands."""
+        return self["status"]
+
+    @property
+    def succeeded(self) -> int:
+        """Of those started, how many ended well."""
+        return self["succeeded"]
+
+    @property
+    def total(self) -> int | None:
+        """How many it will start; absent until they are counted."""
+        return self.get("total")
+
+
+class RequestTemplate(Model):
+    """An HTTP request with places to fill: `{{app}}`, `{{event}}`, `{{accountId}}`, `{{customer}}`, `{{trigger}}`,
+    `{{webhookUrl}}`, `{{subscriptionId}}` and `{{secret.NAME}}`.
+    """
+
+    __slots__ = ()
+
+    @property
+    def body(self) -> Any:
+        """The body: JSON, in whose texts places are filled. A text alone is sent as it is."""
+        return self.get("body")
+
+    @property
+    def headers(self) -> dict[str, str] | None:
+        """The headers."""
+        return self.get("headers")
+
+    @property
+    def method(self) -> str | None:
+        """The method."""
+        return self.get("method")
+
+    @property
+    def url(self) -> str:
+        """The URL. What is filled in is percent-encoded."""
+        return self["url"]
+
+
+class RetentionSettings(Model):
+    """How long the activity of an account is kept. Counted from the event's arrival and the execution's admission."""
+
+    __slots__ = ()
+
+    @property
+    def activity_days(self) -> int | None:
+        """Days after which events, ended executions and their dead letters are deleted."""
+        return self.get("activityDays")
+
+    @property
+    def payload_days(self) -> int | None:
+        """Days after which payloads are blanked: event data and headers, inputs, outputs, results, log lines. As long as the
+        activity when absent.
+        """
+        return self.get("payloadDays")
+
+
+class RetryPolicy(Model):
+    """Retry of transient failures. Code errors, data errors and out-of-memory are never retried."""
+
+    __slots__ = ()
+
+    @property
+    def backoff_coefficient(self) -> float | None:
+        """Factor from one wait to the next."""
+        return self.get("backoffCoefficient")
+
+    @property
+    def initial_interval(self) -> int | None:
+        """Milliseconds before the second attempt."""
+        return self.get("initialInterval")
+
+    @property
+    def max_attempts(self) -> int | None:
+        """1 to 10, the first included."""
+        return self.get("maxAttempts")
+
+    @property
+    def max_interval(self) -> int | None:
+        """Most milliseconds between two attempts."""
+        return self.get("maxInterval")
+
+
+class Route(Model):
+    """One way that a trigger's events take."""
+
+    __slots__ = ()
+
+    @property
+    def environment(self) -> str | None:
+        """The environment whose deployed version runs; `test` runs the latest published one."""
+        return self.get("environment")
+
+    @property
+    def filter(self) -> Condition | None:
+        return one(self, "filter", Condition)
+
+    @property
+    def headers(self) -> dict[str, str] | None:
+        """Headers added to those that the workflow sees."""
+        return self.get("headers")
+
+    @property
+    def workflow(self) -> str:
+        """The workflow that runs."""
+        return self["workflow"]
+
+
+class RunAnswer(Model):
+    """The answer to a run: the result of an Instant workflow, else the id to ask for."""
+
+    __slots__ = ()
+
+    @property
+    def execution_id(self) -> str:
+        """`exec_…`"""
+        return self["executionId"]
+
+    @property
+    def output(self) -> Any:
+        """The result of an Instant workflow that completed."""
+        return self.get("output")
+
+    @property
+    def status(self) -> types.ExecutionStatus:
+        """Where it stands."""
+        return self["status"]
+
+
+class ScheduleFired(Model):
+    """What a run by hand or a backfill made."""
+
+    __slots__ = ()
+
+    @property
+    def already_there(self) -> int:
+        """Events that are there already, from the clock or from a backfill before."""
+        return self["alreadyThere"]
+
+    @property
+    def event_ids(self) -> list[str]:
+        """The ids of the events, one for each scheduled time; every customer that it fires for has one of its own."""
+        return self["eventIds"]
+
+    @property
+    def events(self) -> int:
+        """Events that were made, over all customers; with `dryRun`, that would be."""
+        return self["events"]
+
+
+class ScheduleView(Model):
+    """A trigger that fires by the clock, and how it stands."""
+
+    __slots__ = ()
+
+    @property
+    def cron(self) -> str | None:
+        """The same as a cron expression, if there is one."""
+        return self.get("cron")
+
+    @property
+    def customer(self) -> str | None:
+        """The one customer it belongs to; absent for one that fires for every customer of the account."""
+        return self.get("customer")
+
+    @property
+    def disabled_until(self) -> str | None:
+        """When it is switched on again after failures."""
+        return self.get("disabledUntil")
+
+    @property
+    def failures(self) -> int:
+        """Failed fires in a row."""
+        return self["failures"]
+
+    @property
+    def history(self) -> list[StatusChange] | None:
+        """The last changes of its status, newest first; only when a single schedule is read."""
+        return rows(self, "history", StatusChange)
+
+    @property
+    def id(self) -> str:
+        """The trigger's id."""
+        return self["id"]
+
+    @property
+    def last_run(self) -> str | None:
+        """When its last run that activity still shows was admitted."""
+        return self.get("lastRun")
+
+    @property
+    def last_status(self) -> types.ExecutionStatus | None:
+        return self.get("lastStatus")
+
+    @property
+    def name(self) -> str | None:
+        """The trigger's name."""
+        return self.get("name")
+
+    @property
+    def next_run(self) -> str | None:
+        """When it fires next, delay and jitter included; absent if it never does."""
+        return self.get("nextRun")
+
+    @property
+    def status(self) -> types.Switch:
+        """Whether it fires."""
+        return self["status"]
+
+    @property
+    def timezone(self) -> str:
+        """The time zone."""
+        return self["timezone"]
+
+    @property
+    def upcoming(self) -> list[str] | None:
+        """The next scheduled times; only when a single schedule is read."""
+        return self.get("upcoming")
+
+    @property
+    def when(self) -> When:
+        """When it fires."""
+        return one(self, "when", When)
+
+
+class SecretView(Model):
+    """A secret as it is listed."""
+
+    __slots__ = ()
+
+    @property
+    def customer(self) -> str | None:
+        """The one customer it belongs to; absent for the whole account."""
+        return self.get("customer")
+
+    @property
+    def name(self) -> str:
+        """UPPER_SNAKE_CASE."""
+        return self["name"]
+
+    @property
+    def updated_at(self) -> str:
+        """When it was last written."""
+        return self["updatedAt"]
+
+    @property
+    def version(self) -> int:
+        """1, 2, … : grows with each write."""
+        return self["version"]
+
+
+class Singleton(Model):
+    """One execution at a time, from its admission to its end."""
+
+    __slots__ = ()
+
+    @property
+    def key(self) -> str | None:
+        """One for each value of this path; one for all when absent."""
+        return self.get("key")
+
+    @property
+    def mode(self) -> types.SingletonMode:
+        """What becomes of an event while one has not ended."""
+        return self["mode"]
+
+
+class StartReplay(Model):
+    """A replay to preview or to start."""
+
+    __slots__ = ()
+
+    @property
+    def from_(self) -> types.ReplayFrom | None:
+        """From where; events always run from the start."""
+        return self.get("from")
+
+    @property
+    def limit(self) -> int | None:
+        """At most so many, newest first; 1,000,000 when absent."""
+        return self.get("limit")
+
+    @property
+    def rate_per_second(self) -> int | None:
+        """How many are started a second; 10 when absent."""
+        return self.get("ratePerSecond")
+
+    @property
+    def select(self) -> ReplaySelection:
+        """What."""
+        return one(self, "select", ReplaySelection)
+
+    @property
+    def version(self) -> int | None:
+        """The version to run; each one's own when absent, the latest with 0. Events run what is deployed."""
+        return self.get("version")
+
+
+class StatusChange(Model):
+    """A change of a schedule's status."""
+
+    __slots__ = ()
+
+    @property
+    def at(self) -> str:
+        """When."""
+        return self["at"]
+
+    @property
+    def automatic(self) -> bool:
+        """Whether the platform made it, and not a person or program."""
+        return self["automatic"]
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+        return self["reason"]
+
+    @property
+    def status(self) -> types.Switch:
+        """The status since then."""
+        return self["status"]
+
+
+class StepView(Model):
+    """One step of an execution: a `ctx.step`, an outside call, a sleep …"""
+
+    __slots__ = ()
+
+    @property
+    def attempts(self) -> int:
+        """Attempts so far."""
+        return self["attempts"]
+
+    @property
+    def duration_ms(self) -> int:
+        """Milliseconds it took."""
+        return self["durationMs"]
+
+    @property
+    def error(self) -> str | None:
+        """Why it failed."""
+        return self.get("error")
+
+    @property
+    def input(self) -> Any:
+        """What went in; secrets masked, cut at a limit."""
+        return self.get("input")
+
+    @property
+    def key(self) -> str:
+        """Its key within the execution: name and occurrence."""
+        return self["key"]
+
+    @property
+    def kind(self) -> str:
+        """`step`, `fetch`, `sleep`, `wait_for_event`, `emit`, `approval`, `invoke`, `state`, `secret`, `config`."""
+        return self["kind"]
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self["name"]
+
+    @property
+    def output(self) -> Any:
+        """What came out; secrets masked, cut at a limit."""
+        return self.get("output")
+
+    @property
+    def started_at(self) -> str:
+        """When it began."""
+        return self["startedAt"]
+
+    @property
+    def status(self) -> str:
+        """`completed`, `failed` or `waiting`."""
+        return self["status"]
+
+
+class StoredAlertRule(Model):
+    """As it is stored."""
+
+    __slots__ = ()
+
+    @property
+    def channels(self) -> list[AlertChannel] | None:
+        """Who is told when it fires and when it is resolved."""
+        return rows(self, "channels", AlertChannel)
+
+    @property
+    def comparison(self) -> types.AlertComparison | None:
+        """Which side of the threshold is bad."""
+        return self.get("comparison")
+
+    @property
+    def connector(self) -> str | None:
+        """Only outside calls to this host, e.g. `api.github.com`, or of the connector with this slug. The rule then counts
+        calls, not executions.
+        """
+        return self.get("connector")
+
+    @property
+    def created_at(self) -> str:
+        """When it was created."""
+        return self["createdAt"]
+
+    @property
+    def customer(self) -> str | None:
+        """Only what concerns this customer; every customer of the account together when absent."""
+        return self.get("customer")
+
+    @property
+    def description(self) -> str | None:
+        """What to do when it fires, for whoever is told."""
+        return self.get("description")
+
+    @property
+    def dimension(self) -> types.Dimension | None:
+        return self.get("dimension")
+
+    @property
+    def hold(self) -> str | None:
+        """For how long it must be bad before the rule fires, e.g. `5m`; `0s` fires at once."""
+        return self.get("hold")
+
+    @property
+    def id(self) -> str:
+        """Stable id."""
+        return self["id"]
+
+    @property
+    def metric(self) -> types.AlertMetric | None:
+        """What is measured."""
+        return self.get("metric")
+
+    @property
+    def min_samples(self) -> int | None:
+        """Rates and latencies of fewer executions or calls than this mean nothing: the rule does not fire on them."""
+        return self.get("minSamples")
+
+    @property
+    def name(self) -> str | None:
+        """Name for people."""
+        return self.get("name")
+
+    @property
+    def resolve_after(self) -> str | None:
+        """For how long it must be good before the rule is resolved."""
+        return self.get("resolveAfter")
+
+    @property
+    def resolve_threshold(self) -> float | None:
+        """The value at which it is good again; the threshold itself when absent. A distance between the two keeps a value that
+        moves around the threshold from firing again and again.
+        """
+        return self.get("resolveThreshold")
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of this object. Send it back as `If-Match` to change only what you saw."""
+        return self["revision"]
+
+    @property
+    def silenced_until(self) -> str | None:
+        """Nobody is told before this instant. It is evaluated all the same, and if it still fires then, its channels are told."""
+        return self.get("silencedUntil")
+
+    @property
+    def status(self) -> types.AlertStatus | None:
+        """Whether it is evaluated."""
+        return self.get("status")
+
+    @property
+    def threshold(self) -> float | None:
+        """In the metric's unit: percent, milliseconds, or a number."""
+        return self.get("threshold")
+
+    @property
+    def updated_at(self) -> str:
+        """When it was last changed."""
+        return self["updatedAt"]
+
+    @property
+    def window(self) -> str | None:
+        """How far back is counted, from `1m` to `30d`. Depth, lag and quota use are as they are now."""
+        return self.get("window")
+
+    @property
+    def workflow(self) -> str | None:
+        """Only executions of this workflow."""
+        return self.get("workflow")
+
+
+class StoredApp(Model):
+    """As it is stored."""
+
+    __slots__ = ()
+
+    @property
+    def challenge(self) -> Challenge | None:
+        return one(self, "challenge", Challenge)
+
+    @property
+    def created_at(self) -> str:
+        """When it was created."""
+        return self["createdAt"]
+
+    @property
+    def description(self) -> str | None:
+        """What it is."""
+        return self.get("description")
+
+    @property
+    def endpoint(self) -> str | None:
+        """The part of the public URL that stands for it. A new random one when it is absent and the app is new; it stays as
+        it is when it is absent later.
+        """
+        return self.get("endpoint")
+
+    @property
+    def event_key(self) -> str | None:
+        """Path of the event's id in a payload, e.g. `subscriptionType`. A payload that is an array holds one event in each
+        element. Without it, every trigger of the app hears every payload.
+        """
+        return self.get("eventKey")
+
+    @property
+    def events(self) -> list[AppEvent] | None:
+        """The events that it sends. A payload that names another one starts nothing."""
+        return rows(self, "events", AppEvent)
+
+    @property
+    def id(self) -> str:
+        """Stable id, by which triggers name it, e.g. `hubspot`."""
+        return self["id"]
+
+    @property
+    def mapped_to(self) -> str | None:
+        """Path in a payload of the account that it is about, e.g. `portalId`: it goes to the triggers with this `accountId`,
+        and a payload without it goes nowhere. Without `mappedTo` a payload goes to the triggers of all accounts.
+        """
+        return self.get("mappedTo")
+
+    @property
+    def name(self) -> str | None:
+        """Name for people."""
+        return self.get("name")
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of this object. Send it back as `If-Match` to change only what you saw."""
+        return self["revision"]
+
+    @property
+    def status(self) -> types.Switch | None:
+        """Whether its URL takes anything."""
+        return self.get("status")
+
+    @property
+    def subscription(self) -> Subscription | None:
+        return one(self, "subscription", Subscription)
+
+    @property
+    def updated_at(self) -> str:
+        """When it was last changed."""
+        return self["updatedAt"]
+
+    @property
+    def verification(self) -> Verification | None:
+        """How the app proves itself. Its secrets are the account's own."""
+        return one(self, "verification", Verification)
+
+
+class StoredCustomer(Model):
+    """As it is stored."""
+
+    __slots__ = ()
+
+    @property
+    def concurrency(self) -> int | None:
+        """Most executions that run at once; the others wait in the customer's queue."""
+        return self.get("concurrency")
+
+    @property
+    def created_at(self) -> str:
+        """When it was created."""
+        return self["createdAt"]
+
+    @property
+    def encrypt_log(self) -> bool | None:
+        """Seal the payloads of its records in the log under a data key of its own: event data and headers, inputs, results,
+        outputs, state. Erasing the customer then makes them unreadable at once, in backups too; until then they are
+        unreadable to whoever consumes the topics beside fastn.
+        """
+        return self.get("encryptLog")
+
+    @property
+    def id(self) -> str:
+        """Stable id; the SaaS's own is welcome. Letters, digits and `-_.:@`."""
+        return self["id"]
+
+    @property
+    def name(self) -> str | None:
+        """Name for people."""
+        return self.get("name")
+
+    @property
+    def quotas(self) -> Quotas | None:
+        """Limits of its own, which go before those of its tier and of the account's plan."""
+        return one(self, "quotas", Quotas)
+
+    @property
+    def region(self) -> types.Region | None:
+        return self.get("region")
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of this object. Send it back as `If-Match` to change only what you saw."""
+        return self["revision"]
+
+    @property
+    def status(self) -> types.CustomerStatus | None:
+        """Whether its events start executions."""
+        return self.get("status")
+
+    @property
+    def tier(self) -> str | None:
+        """The tier that it is on."""
+        return self.get("tier")
+
+    @property
+    def updated_at(self) -> str:
+        """When it was last changed."""
+        return self["updatedAt"]
+
+    @property
+    def weight(self) -> int | None:
+        """Share in the fair queue beside other customers; that of its tier when absent, and 1 without one."""
+        return self.get("weight")
+
+
+class StoredCustomerTier(Model):
+    """As it is stored."""
+
+    __slots__ = ()
+
+    @property
+    def created_at(self) -> str:
+        """When it was created."""
+        return self["createdAt"]
+
+    @property
+    def id(self) -> str:
+        """Stable id."""
+        return self["id"]
+
+    @property
+    def name(self) -> str | None:
+        """Name for people."""
+        return self.get("name")
+
+    @property
+    def quotas(self) -> Quotas | None:
+        """Its limits."""
+        return one(self, "quotas", Quotas)
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of this object. Send it back as `If-Match` to change only what you saw."""
+        return self["revision"]
+
+    @property
+    def updated_at(self) -> str:
+        """When it was last changed."""
+        return self["updatedAt"]
+
+    @property
+    def weight(self) -> int | None:
+        """Share in the fair queue of a customer that names none itself."""
+        return self.get("weight")
+
+
+class StoredDeployment(Model):
+    """As it is stored."""
+
+    __slots__ = ()
+
+    @property
+    def created_at(self) -> str:
+        """When it was created."""
+        return self["createdAt"]
+
+    @property
+    def environment(self) -> str:
+        """The environment, e.g. `live`."""
+        return self["environment"]
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of this object. Send it back as `If-Match` to change only what you saw."""
+        return self["revision"]
+
+    @property
+    def updated_at(self) -> str:
+        """When it was last changed."""
+        return self["updatedAt"]
+
+    @property
+    def version(self) -> int:
+        """The version that runs there."""
+        return self["version"]
+
+    @property
+    def workflow(self) -> str:
+        """The workflow."""
+        return self["workflow"]
+
+
+class StoredEnvConfig(Model):
+    """As it is stored."""
+
+    __slots__ = ()
+
+    @property
+    def created_at(self) -> str:
+        """When it was created."""
+        return self["createdAt"]
+
+    @property
+    def environment(self) -> str | None:
+        """The environment it holds in."""
+        return self.get("environment")
+
+    @property
+    def key(self) -> str:
+        """The key."""
+        return self["key"]
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of this object. Send it back as `If-Match` to change only what you saw."""
+        return self["revision"]
+
+    @property
+    def updated_at(self) -> str:
+        """When it was last changed."""
+        return self["updatedAt"]
+
+    @property
+    def value(self) -> Any:
+        """The value."""
+        return self["value"]
+
+
+class StoredPlan(Model):
+    """As it is stored."""
+
+    __slots__ = ()
+
+    @property
+    def created_at(self) -> str:
+        """When it was created."""
+        return self["createdAt"]
+
+    @property
+    def id(self) -> str:
+        """Stable id."""
+        return self["id"]
+
+    @property
+    def name(self) -> str | None:
+        """Name for people."""
+        return self.get("name")
+
+    @property
+    def quotas(self) -> Quotas | None:
+        """Its limits."""
+        return one(self, "quotas", Quotas)
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of this object. Send it back as `If-Match` to change only what you saw."""
+        return self["revision"]
+
+    @property
+    def updated_at(self) -> str:
+        """When it was last changed."""
+        return self["updatedAt"]
+
+
+class StoredQuotaSettings(Model):
+    """As it is stored."""
+
+    __slots__ = ()
+
+    @property
+    def created_at(self) -> str:
+        """When it was created."""
+        return self["createdAt"]
+
+    @property
+    def plan(self) -> str:
+        """The plan's id; `unlimited` until somebody chooses another."""
+        return self["plan"]
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of this object. Send it back as `If-Match` to change only what you saw."""
+        return self["revision"]
+
+    @property
+    def updated_at(self) -> str:
+        """When it was last changed."""
+        return self["updatedAt"]
+
+
+class StoredWorkflow(Model):
+    """As it is stored."""
+
+    __slots__ = ()
+
+    @property
+    def created_at(self) -> str:
+        """When it was created."""
+        return self["createdAt"]
+
+    @property
+    def description(self) -> str | None:
+        """What it does."""
+        return self.get("description")
+
+    @property
+    def escalate_on_timeout(self) -> bool | None:
+        """On timeout, go on one tier up instead of ending (instant to standard, standard to long)."""
+        return self.get("escalateOnTimeout")
+
+    @property
+    def flow(self) -> FlowControl | None:
+        return one(self, "flow", FlowControl)
+
+    @property
+    def id(self) -> str:
+        """Stable id, e.g. `triage` or `wf_3f2a9c0d1b7e`."""
+        return self["id"]
+
+    @property
+    def name(self) -> str | None:
+        """Name for people."""
+        return self.get("name")
+
+    @property
+    def retry(self) -> RetryPolicy | None:
+        return one(self, "retry", RetryPolicy)
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of this object. Send it back as `If-Match` to change only what you saw."""
+        return self["revision"]
+
+    @property
+    def status(self) -> types.Switch | None:
+        """Whether new runs start."""
+        return self.get("status")
+
+    @property
+    def tier(self) -> types.Tier | None:
+        """See `Tier`."""
+        return self.get("tier")
+
+    @property
+    def timeout_ms(self) -> int | None:
+        """Most milliseconds of running; the tier's own limit when absent, and never above it."""
+        return self.get("timeoutMs")
+
+    @property
+    def updated_at(self) -> str:
+        """When it was last changed."""
+        return self["updatedAt"]
+
+
+class Subscription(Model):
+    """The requests that make a trigger known to its app."""
+
+    __slots__ = ()
+
+    @property
+    def id_path(self) -> str | None:
+        """Path in the answer to `subscribe` of the subscription's id, for `{{subscriptionId}}` in `unsubscribe`."""
+        return self.get("idPath")
+
+    @property
+    def subscribe(self) -> RequestTemplate:
+        """Made when a trigger is created or its event or account is changed."""
+        return one(self, "subscribe", RequestTemplate)
+
+    @property
+    def unsubscribe(self) -> RequestTemplate | None:
+        return one(self, "unsubscribe", RequestTemplate)
+
+
+class SubscriptionView(Model):
+    """The subscription of one app-event trigger, apart from the trigger's own status."""
+
+    __slots__ = ()
+
+    @property
+    def account_id(self) -> str | None:
+        """The account that it is for."""
+        return self.get("accountId")
+
+    @property
+    def asked_at(self) -> str | None:
+        """When it was asked last."""
+        return self.get("askedAt")
+
+    @property
+    def attempts(self) -> int | None:
+        """How often the app was asked to subscribe."""
+        return self.get("attempts")
+
+    @property
+    def detail(self) -> str | None:
+        """What the app answered, or why it could not be asked."""
+        return self.get("detail")
+
+    @property
+    def event(self) -> str | None:
+        """The event that it is for."""
+        return self.get("event")
+
+    @property
+    def state(self) -> types.SubscriptionState:
+        """Where it stands."""
+        return self["state"]
+
+    @property
+    def subscription_id(self) -> str | None:
+        """The app's own id of the subscription."""
+        return self.get("subscriptionId")
+
+    @property
+    def trigger(self) -> str:
+        """The trigger."""
+        return self["trigger"]
+
+
+class TriggerSource(Model):
+    """What a trigger listens to."""
+
+    __slots__ = ()
+
+    @property
+    def challenge(self) -> Challenge | None:
+        return one(self, "challenge", Challenge)
+
+    @property
+    def type(self) -> Literal["webhook", "appEvent", "event", "schedule", "poll"]:
+        return self["type"]
+
+    @property
+    def verification(self) -> Verification | None:
+        """How the sender proves itself."""
+        return one(self, "verification", Verification)
+
+    @property
+    def account_id(self) -> str | None:
+        """The customer's account at the app: only events of this account come here. Required where the app says in its
+        events whose they are.
+        """
+        return self.get("accountId")
+
+    @property
+    def app(self) -> str | None:
+        """The app; it cannot be changed."""
+        return self.get("app")
+
+    @property
+    def event(self) -> str | None:
+        """One of the app's events."""
+        return self.get("event")
+
+    @property
+    def types(self) -> list[str] | None:
+        """The types, e.g. `order.created` or `order.*`."""
+        return self.get("types")
+
+    @property
+    def auto_disable(self) -> AutoDisable | None:
+        """When failures switch it off."""
+        return one(self, "autoDisable", AutoDisable)
+
+    @property
+    def catch_up(self) -> CatchUp | None:
+        """What becomes of fires that no node was there to make."""
+        return one(self, "catchUp", CatchUp)
+
+    @property
+    def delay_minutes(self) -> int | None:
+        """Each fire is put off by so many minutes: 0 to 1,440."""
+        return self.get("delayMinutes")
+
+    @property
+    def ends_at(self) -> str | None:
+        """RFC 3339; it does not fire at this instant or later."""
+        return self.get("endsAt")
+
+    @property
+    def jitter_seconds(self) -> int | None:
+        """Each fire is put off by up to so many seconds, always the same for the same fire: 0 to 3,600."""
+        return self.get("jitterSeconds")
+
+    @property
+    def overlap(self) -> types.Overlap | None:
+        """What becomes of a fire while a run of an earlier one has not ended."""
+        return self.get("overlap")
+
+    @property
+    def payload(self) -> Any:
+        """Becomes `ctx.input`; an empty object when absent."""
+        return self.get("payload")
+
+    @property
+    def run_immediately(self) -> bool | None:
+        """Fire once when the trigger is created, beside the times of `when`."""
+        return self.get("runImmediately")
+
+    @property
+    def starts_at(self) -> str | None:
+        """RFC 3339; it does not fire before. An interval is counted from here."""
+        return self.get("startsAt")
+
+    @property
+    def timezone(self) -> str | None:
+        """An IANA time zone, e.g. `Europe/Berlin`."""
+        return self.get("timezone")
+
+    @property
+    def when(self) -> When | None:
+        """When it fires."""
+        return one(self, "when", When)
+
+    @property
+    def compare(self) -> Compare | None:
+        """What of a record is compared."""
+        return one(self, "compare", Compare)
+
+    @property
+    def detect_deletes(self) -> bool | None:
+        """Whether a record that a complete listing no longer has was deleted."""
+        return self.get("detectDeletes")
+
+    @property
+    def entity(self) -> str | None:
+        """What a record is, e.g. `contact`; the first part of the events' types."""
+        return self.get("entity")
+
+    @property
+    def incremental(self) -> Incremental | None:
+        return one(self, "incremental", Incremental)
+
+    @property
+    def initial(self) -> types.Initial | None:
+        """What the first listing does."""
+        return self.get("initial")
+
+    @property
+    def interval(self) -> PollInterval | None:
+        """How often."""
+        return one(self, "interval", PollInterval)
+
+    @property
+    def key(self) -> str | None:
+        """Path in a record of what tells it from others, e.g. `id`: a text or a number."""
+        return self.get("key")
+
+    @property
+    def paging(self) -> Paging | None:
+        """How the next page is asked for."""
+        return one(self, "paging", Paging)
+
+    @property
+    def records(self) -> str | None:
+        """Path in an answer of the array of records, e.g. `data.items`; the answer itself when empty."""
+        return self.get("records")
+
+    @property
+    def request(self) -> PollRequest | None:
+        """The request for a page of records."""
+        return one(self, "request", PollRequest)
+
+
+class TriggerView(Model):
+    """As it is stored."""
+
+    __slots__ = ()
+
+    @property
+    def backoff(self) -> types.Backoff | None:
+        """How the wait grows from one attempt to the next."""
+        return self.get("backoff")
+
+    @property
+    def created_at(self) -> str:
+        """When it was created."""
+        return self["createdAt"]
+
+    @property
+    def customer(self) -> str | None:
+        """The one customer it belongs to; absent for one that serves every customer of the account."""
+        return self.get("customer")
+
+    @property
+    def deduplication_key(self) -> str | None:
+        """Path of the value by which events are duplicates of each other, e.g. `data.event.id`. The event id counts anyway."""
+        return self.get("deduplicationKey")
+
+    @property
+    def description(self) -> str | None:
+        """What it does."""
+        return self.get("description")
+
+    @property
+    def flow(self) -> FlowControl | None:
+        return one(self, "flow", FlowControl)
+
+    @property
+    def id(self) -> str | None:
+        """Stable id; for a webhook it is part of the public URL. A new random one when it is absent and the trigger is posted."""
+        return self.get("id")
+
+    @property
+    def max_attempts(self) -> int | None:
+        """Attempts of an execution whose failure is transient, the first included: 1 to 10."""
+        return self.get("maxAttempts")
+
+    @property
+    def mode(self) -> types.ExecutionMode | None:
+        """Whether several of its executions may run at once."""
+        return self.get("mode")
+
+    @property
+    def name(self) -> str | None:
+        """Name for people."""
+        return self.get("name")
+
+    @property
+    def revision(self) -> int:
+        """Grows with each change of this object. Send it back as `If-Match` to change only what you saw."""
+        return self["revision"]
+
+    @property
+    def routes(self) -> list[Route]:
+        """Where its events go; at least one."""
+        return rows(self, "routes", Route)
+
+    @property
+    def sequence_key(self) -> str | None:
+        """Path of the value that orders sequential executions; one queue for the whole trigger when absent."""
+        return self.get("sequenceKey")
+
+    @property
+    def source(self) -> TriggerSource:
+        """What it listens to."""
+        return one(self, "source", TriggerSource)
+
+    @property
+    def status(self) -> types.Switch | None:
+        """Whether it fires."""
+        return self.get("status")
+
+    @property
+    def subscription(self) -> types.SubscriptionState | None:
+        return self.get("subscription")
+
+    @property
+    def updated_at(self) -> str:
+        """When it was last changed."""
+        return self["updatedAt"]
+
+
+class Verification(Model):
+    """How a webhook's sender proves itself."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["accessKey", "public", "github", "standardWebhooks", "svix", "stripe", "slack", "shopify", "hubspot", "twilio", "linear", "zendesk", "meta", "dropbox", "notion", "microsoftGraph", "hmac", "token", "basic", "clientCertificate"]:
+        return self["scheme"]
+
+    @property
+    def secret(self) -> types.SecretNames | None:
+        """The webhook's secret."""
+        return self.get("secret")
+
+    @property
+    def tolerance_seconds(self) -> int | None:
+        """Seconds that the timestamp may be away from now; 300 when absent."""
+        return self.get("toleranceSeconds")
+
+    @property
+    def url(self) -> str | None:
+        """The webhook's URL as HubSpot has it, without its query. When absent, it is made of `X-Forwarded-Proto`,
+        `X-Forwarded-Host` or `Host`, and the path.
+        """
+        return self.get("url")
+
+    @property
+    def version(self) -> types.HubspotVersion | None:
+        """Which of HubSpot's three signatures is asked for."""
+        return self.get("version")
+
+    @property
+    def verify_token(self) -> types.SecretNames | None:
+        """The verify token that was given to Meta."""
+        return self.get("verifyToken")
+
+    @property
+    def client_state(self) -> types.SecretNames | None:
+        """The `clientState` that the subscription was made with."""
+        return self.get("clientState")
+
+    @property
+    def algorithm(self) -> types.HmacAlgorithm | None:
+        """The hash."""
+        return self.get("algorithm")
+
+    @property
+    def encoding(self) -> types.SignatureEncoding | None:
+        """How the signature is written."""
+        return self.get("encoding")
+
+    @property
+    def header(self) -> str | None:
+        """The header of the signature."""
+        return self.get("header")
+
+    @property
+    def id_header(self) -> str | None:
+        """The header of the delivery's id, by which a repeat is known."""
+        return self.get("idHeader")
+
+    @property
+    def payload(self) -> str | None:
+        """What is signed: text with `{body}` once, and `{timestamp}`, `{id}`, `{method}` and `{url}` as needed."""
+        return self.get("payload")
+
+    @property
+    def prefix(self) -> str | None:
+        """What stands before the signature, e.g. `sha256=`."""
+        return self.get("prefix")
+
+    @property
+    def timestamp_header(self) -> str | None:
+        """The header of the timestamp: Unix seconds, Unix milliseconds or RFC 3339. It must be part of `payload`."""
+        return self.get("timestampHeader")
+
+    @property
+    def username(self) -> str | None:
+        """The user name."""
+        return self.get("username")
+
+    @property
+    def allowed(self) -> list[str] | None:
+        """Fingerprints (hex, with or without colons) or subjects, any one of which is good."""
+        return self.get("allowed")
+
+
+class VersionView(Model):
+    """A published version as the API shows it."""
+
+    __slots__ = ()
+
+    @property
+    def created_at(self) -> str:
+        """When it was published."""
+        return self["createdAt"]
+
+    @property
+    def file(self) -> str:
+        """The file that errors name."""
+        return self["file"]
+
+    @property
+    def source(self) -> str | None:
+        """The TypeScript as it was published; only when a single version is read."""
+        return self.get("source")
+
+    @property
+    def source_hash(self) -> str:
+        """BLAKE3 of the source, in hex."""
+        return self["sourceHash"]
+
+    @property
+    def version(self) -> int:
+        """1, 2, …"""
+        return self["version"]
+
+    @property
+    def workflow(self) -> str:
+        """The workflow."""
+        return self["workflow"]
+
+
+class WaitingOn(Model):
+    """What an execution that has not started waits for."""
+
+    __slots__ = ()
+
+    @property
+    def limit(self) -> str:
+        """The limit, e.g. `eventsPerMinute`, `rate`, `concurrency`, `concurrentExecutions`."""
+        return self["limit"]
+
+    @property
+    def of(self) -> str:
+        """Whose limit it is, e.g. `customer acme`, `trigger on_order`."""
+        return self["of"]
+
+    @property
+    def text(self) -> str:
+        """The whole in words."""
+        return self["text"]
+
+    @property
+    def until(self) -> str | None:
+        """When the wait ends, if the time alone ends it."""
+        return self.get("until")
+
+
+class When(Model):
+    """When a schedule fires."""
+
+    __slots__ = ()
+
+    @property
+    def every(self) -> int | None:
+        """How many units: at least 1, and at most 366 days in all."""
+        return self.get("every")
+
+    @property
+    def mode(self) -> Literal["interval", "daily", "weekly", "monthly", "cron"]:
+        return self["mode"]
+
+    @property
+    def unit(self) -> types.Unit | None:
+        """Of what."""
+        return self.get("unit")
+
+    @property
+    def at(self) -> str | None:
+        """The time of day, `HH:MM`."""
+        return self.get("at")
+
+    @property
+    def days(self) -> list[types.Weekday] | None:
+        """At least one."""
+        return self.get("days")
+
+    @property
+    def day(self) -> int | None:
+        """1 to 31; in a month that has no such day, its last."""
+        return self.get("day")
+
+    @property
+    def expression(self) -> str | None:
+        """Five fields: minute, hour, day of month, month, day of week."""
+        return self.get("expression")
+
+
+__all__ = [
+    "Accepted",
+    "AlertChannel",
+    "AlertNotice",
+    "AlertNotification",
+    "AlertTested",
+    "AlertView",
+    "AppAccepted",
+    "AppEvent",
+    "AutoDisable",
+    "BatchWindow",
+    "CapturedToken",
+    "CatchUp",
+    "Challenge",
+    "ChallengeWhen",
+    "Compare",
+    "Comparison",
+    "Concurrency",
+    "Condition",
+    "CurrentUsage",
+    "DeadLetterReplay",
+    "DeadLetterView",
+    "DeadLettersReplayed",
+    "Debounce",
+    "ErasedKey",
+    "ErasedLog",
+    "ErasedRows",
+    "ErasureStep",
+    "ErasureView",
+    "EventView",
+    "ExecutionError",
+    "ExecutionUpdate",
+    "ExecutionView",
+    "FlowControl",
+    "Health",
+    "HealthCheck",
+    "Incremental",
+    "Limit",
+    "LogLineView",
+    "Paging",
+    "PollInterval",
+    "PollRequest",
+    "PollsAsked",
+    "QuotaSettings",
+    "QuotaView",
+    "Quotas",
+    "Rate",
+    "ReplayPreview",
+    "ReplayPreviewItem",
+    "ReplaySelection",
+    "ReplaySkip",
+    "ReplayView",
+    "RequestTemplate",
+    "RetentionSettings",
+    "RetryPolicy",
+    "Route",
+    "RunAnswer",
+    "ScheduleFired",
+    "ScheduleView",
+    "SecretView",
+    "Singleton",
+    "StartReplay",
+    "StatusChange",
+    "StepView",
+    "StoredAlertRule",
+    "StoredApp",
+    "StoredCustomer",
+    "StoredCustomerTier",
+    "StoredDeployment",
+    "StoredEnvConfig",
+    "StoredPlan",
+    "StoredQuotaSettings",
+    "StoredWorkflow",
+    "Subscription",
+    "SubscriptionView",
+    "TriggerSource",
+    "TriggerView",
+    "Verification",
+    "VersionView",
+    "WaitingOn",
+    "When",
+]

@@ -136,7 +136,7 @@ async fn call_more(client: &Fastn, operation: &str) -> bool {
         "deleteTrigger" => did!(client.delete_trigger("id")),
         "getSubscription" => did!(client.subscription("id")),
         "retrySubscription" => did!(client.retry_subscription("id")),
-        "getPolls" => did!(client.polls("id", None)),
+        "getPolls" => did!(client.polls("id").take(1)),
         "pollNow" => did!(client.poll_now("id")),
         "resetPolls" => did!(client.reset_polls("id")),
         "listSchedules" => did!(client.schedules().take(1)),

@@ -4,6 +4,7 @@ pub mod clock;
 pub mod faults;
 pub mod files;
 pub mod process;
+pub mod scenarios;
 pub mod server;
 pub mod sink;
 

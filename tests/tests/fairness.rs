@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use fastn_sdk::Fastn;
+use fastn_sdk::CustomerClient;
 use fastn_sdk::contract::command::SendEvent;
 use fastn_tests::faults::{Cluster, Plan};
 use fastn_tests::server::{put_customer, put_workflow};
@@ -70,7 +70,7 @@ async fn quiet_beside(plan: &Plan, noisy_events: usize) -> anyhow::Result<()> {
 }
 
 /// Sends one event of the quiet customer; how many noisy calls arrived at the sink before its own.
-async fn calls_passed(quiet: &Fastn, sink: &Sink, id: &str) -> anyhow::Result<usize> {
+async fn calls_passed(quiet: &CustomerClient, sink: &Sink, id: &str) -> anyhow::Result<usize> {
     let before = sink.calls().len();
     let began = Instant::now();
     quiet.send(&event(id.to_owned())).await?;

@@ -51,7 +51,7 @@ async fn source(records: Records) -> anyhow::Result<String> {
 async fn until(client: &Fastn, wanted: impl Fn(&PollView) -> bool) -> PollView {
     let started = Instant::now();
     loop {
-        let page = client.polls("contacts", None).await.unwrap();
+        let page = client.polls("contacts").page(None, None).await.unwrap();
         if let Some(view) = page.items.iter().find(|view| view.customer == "cus" && wanted(view)) {
             return view.clone();
         }
@@ -154,7 +154,7 @@ async fn changes_run_workflows(plan: &Plan) -> anyhow::Result<()> {
     cli(&node, &["polls", "reset", "contacts"])?;
     until(&client, |view| view.last_outcome == Some(PollOutcome::Baseline) && view.records == 100).await;
     client.delete_trigger("contacts").await?;
-    assert!(client.polls("contacts", None).await.is_err());
+    assert!(client.polls("contacts").page(None, None).await.is_err());
     assert_eq!(inputs(&client, 3).await.len(), 3);
     node.forget();
     Ok(())

@@ -353,3 +353,20 @@ pub struct ExecutionUpdate {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
+
+impl From<ExecutionView> for ExecutionUpdate {
+    fn from(view: ExecutionView) -> Self {
+        Self {
+            at: view.finished_at.unwrap_or(view.created_at),
+            error: view.error.map(|error| format!("{}: {}", error.name, error.message)),
+            id: view.id,
+            customer: view.customer,
+            workflow: Some(view.workflow),
+            trigger: view.trigger,
+            status: view.status,
+            attempt: view.attempt,
+            duration_ms: view.duration_ms,
+            step_count: Some(view.step_count),
+        }
+    }
+}

@@ -1,6 +1,5 @@
 //! Triggers: schedules, polls, and the events of apps.
 
-use fastn_contract::page::Page;
 use fastn_contract::poll::{PollView, PollsAsked};
 use fastn_contract::resource::{App, Stored, SubscriptionView, Trigger, TriggerView};
 use fastn_contract::schedule::{BackfillSchedule, ChangeStatus, ScheduleFired, ScheduleView};
@@ -76,10 +75,9 @@ impl Fastn {
         self.post(&["v1", "schedules", id, "resume"], why).await
     }
 
-    /// How the polls of a trigger stand, by customer: a page, the first without a cursor.
-    pub async fn polls(&self, trigger: &str, cursor: Option<&str>) -> Result<Page<PollView>, Error> {
-        let call = self.call(Method::GET, &["v1", "triggers", trigger, "poll"])?.query("cursor", cursor);
-        self.transport.decode(call).await
+    /// How the polls of a trigger stand, by customer.
+    pub fn polls(&self, trigger: &str) -> Pager<PollView> {
+        self.list(&["v1", "triggers", trigger, "poll"])
     }
 
     /// Makes a trigger's polls due now.

@@ -180,7 +180,8 @@ pub(crate) async fn decide(
 }
 
 /// The execution, if it is within reach.
-async fn found(api: &Api, caller: &Caller, id: &str) -> ApiResult<ExecutionView> {
+/// The execution, if it is within the caller's reach.
+pub(super) async fn found(api: &Api, caller: &Caller, id: &str) -> ApiResult<ExecutionView> {
     let view = api.store.execution(&caller.reach(), execution_id(id)?).await?;
     view.ok_or_else(|| ApiError::not_found("execution", id))
 }

@@ -4,7 +4,7 @@
 //!   projector ──broadcast──▶ Live: numbers each change, keeps the newest in a ring ──broadcast──▶ one stream a reader
 //! ```
 //!
-//! A reader that comes back with `Last-Event-ID` gets what the ring still holds, else a `reset` event that tells it to list
+//! Who follows one execution is told first where it stands: it may have ended before. A reader that comes back with `Last-Event-ID` gets what the ring still holds, else a `reset` event that tells it to list
 //! executions once. A reader that is too slow gets a last `dropped` event and is let go; it may come back.
 
 use std::collections::VecDeque;
@@ -16,6 +16,8 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Sse;
 use axum::response::sse::{Event, KeepAlive};
+use fastn_contract::activity::ExecutionUpdate;
+use fastn_contract::error::ErrorCode;
 use fastn_domain::Scope;
 use futures_util::Stream;
 use serde::Deserialize;
@@ -27,7 +29,7 @@ use utoipa::IntoParams;
 use super::caller::Caller;
 use super::extract::Params;
 use super::problem::{ApiError, ApiResult};
-use super::{ActivityChange, Api};
+use super::{ActivityChange, Api, executions};
 use crate::observe;
 
 /// Changes that a reader who comes back can catch up with.
@@ -117,7 +119,7 @@ pub(crate) struct StreamParams {
 /// Follow executions live
 ///
 /// Server-sent events: `execution` carries an `ExecutionUpdate`: where an execution stands now. Send `Last-Event-ID` to go
-/// on where you were; `reset` tells that this is not possible and that you should list executions once. `dropped` is the
+/// on where you were; who follows one execution and does not is told first where it stands. `reset` tells that this is not possible and that you should list executions once. `dropped` is the
 /// last event for a reader that was too slow.
 #[utoipa::path(get, path = "/v1/executions/stream", operation_id = "followExecutions", tag = "Executions",
     params(StreamParams),
@@ -131,13 +133,23 @@ pub(crate) async fn follow(
     let live = api.live.clone();
     if live.sender.receiver_count() >= READERS_MAX {
         let detail = format!("{READERS_MAX} readers follow already");
-        return Err(ApiError::new(fastn_contract::error::ErrorCode::RateLimited, detail).retry_after(5));
+        return Err(ApiError::new(ErrorCode::RateLimited, detail).retry_after(5));
     }
     let asked = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let known = asked.map(|id| id.split_once('-').filter(|(boot, _)| *boot == live.boot.to_string()));
     let number = known.flatten().and_then(|(_, number)| number.parse().ok());
     let (missed, receiver) = live.since(number);
     let lost = missed.is_none() || (asked.is_some() && number.is_none());
+    // Looked up after the changes are listened to, so that none falls between.
+    let current = match &params.execution {
+        Some(id) if number.is_none() || lost => match executions::found(&api, &caller, id).await {
+            Ok(view) => Some(view.into()),
+            // It may be taken and not projected yet.
+            Err(error) if error.0.code == ErrorCode::NotFound => None,
+            Err(error) => return Err(error),
+        },
+        _ => None,
+    };
     let reader = Reader {
         boot: live.boot,
         account: caller.account.clone(),
@@ -145,6 +157,7 @@ pub(crate) async fn follow(
         params,
         missed: missed.unwrap_or_default().into(),
         reset: lost,
+        current,
         receiver,
         stopping: api.stopping.clone(),
         readers: api.readers.clone(),
@@ -167,6 +180,7 @@ struct Reader {
     params: StreamParams,
     missed: VecDeque<Numbered>,
     reset: bool,
+    current: Option<ExecutionUpdate>,
     receiver: broadcast::Receiver<Numbered>,
     stopping: CancellationToken,
     readers: watch::Sender<usize>,
@@ -180,6 +194,10 @@ impl Reader {
         }
         if std::mem::take(&mut self.reset) {
             return Some(Event::default().event("reset").data("the history is gone; list executions once"));
+        }
+        if let Some(update) = self.current.take() {
+            self.ended = update.status.is_final();
+            return Some(Event::default().event("execution").data(serde_json::to_string(&update).unwrap_or_default()));
         }
         loop {
             let change = match self.missed.pop_front() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::Context;
-use fastn_sdk::Fastn;
+use fastn_sdk::CustomerClient;
 use fastn_sdk::contract::command::SendEvent;
 use fastn_sdk::contract::resource::{Customer, Trigger};
 use serde_json::json;
@@ -51,7 +51,7 @@ pub(super) async fn measure(report: &mut Report) -> anyhow::Result<()> {
 }
 
 /// The p99 of the time from sending to receipt, in milliseconds, one event after the other.
-async fn times(quiet: &Fastn, receipts: &mut Wire, run: &str) -> anyhow::Result<f64> {
+async fn times(quiet: &CustomerClient, receipts: &mut Wire, run: &str) -> anyhow::Result<f64> {
     let mut sent: HashMap<String, i64> = HashMap::new();
     let mut times = Vec::with_capacity(QUIET_EVENTS);
     for n in 0..QUIET_EVENTS {

@@ -1,7 +1,5 @@
 //! Commands that show what happened, and act on it.
 
-use std::time::Duration;
-
 use clap::{Args, Subcommand};
 use fastn_sdk::contract::activity::{ExecutionStatus, ExecutionUpdate, ExecutionView};
 use fastn_sdk::contract::command::{ReplayDeadLetters, ReplayExecution, ReplayFrom};
@@ -12,8 +10,6 @@ use futures_util::StreamExt as _;
 use super::style::Style;
 use super::{Remote, print};
 
-/// How often a followed execution is looked at, besides its live updates.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Characters of a value in the tree of an execution.
 const VALUE_CHARS_MAX: usize = 400;
 
@@ -273,38 +269,13 @@ async fn follow(id: Option<String>, remote: &Remote) -> anyhow::Result<()> {
     let style = Style::detect();
     let fastn = remote.client()?;
     let mut updates = std::pin::pin!(fastn.follow(Follow { workflow: None, execution: id.clone() }));
-    // The stream tells changes only: of an execution that has ended there is none, so it is looked at as well.
-    let mut look = tokio::time::interval(LOOK_EVERY);
-    loop {
-        tokio::select! {
-            update = updates.next() => match update.transpose()? {
-                Some(Update::Execution(update)) => tell(style, &update, remote.json)?,
-                Some(Update::Missed) => eprintln!("some updates were missed"),
-                None => return Ok(()),
-            },
-            _ = look.tick(), if id.is_some() => {
-                let view = fastn.execution(id.as_deref().unwrap_or_default()).await?;
-                if view.status.is_final() {
-                    return tell(style, &last_update(view), remote.json);
-                }
-            }
+    while let Some(update) = updates.next().await {
+        match update? {
+            Update::Execution(update) => tell(style, &update, remote.json)?,
+            Update::Missed => eprintln!("some updates were missed"),
         }
     }
-}
-
-fn last_update(view: ExecutionView) -> ExecutionUpdate {
-    ExecutionUpdate {
-        at: view.finished_at.unwrap_or(view.created_at),
-        error: view.error.map(|error| format!("{}: {}", error.name, error.message)),
-        id: view.id,
-        customer: view.customer,
-        workflow: Some(view.workflow),
-        trigger: view.trigger,
-        status: view.status,
-        attempt: view.attempt,
-        duration_ms: view.duration_ms,
-        step_count: Some(view.step_count),
-    }
+    Ok(())
 }
 
 /// One line, or one JSON object, for one change.

@@ -38,15 +38,7 @@ pub(crate) enum PollCommand {
 pub(crate) async fn run(command: PollCommand) -> anyhow::Result<()> {
     match command {
         PollCommand::Show { trigger, remote } => {
-            let (client, mut rows, mut cursor) = (remote.client()?, Vec::new(), None);
-            while rows.len() < ROWS_MAX {
-                let page = client.polls(&trigger, cursor.as_deref()).await?;
-                rows.extend(page.items);
-                cursor = page.next_cursor;
-                if cursor.is_none() {
-                    break;
-                }
-            }
+            let rows = remote.client()?.polls(&trigger).take(ROWS_MAX).await?;
             let head = ["CUSTOMER", "RECORDS", "NEXT POLL", "EVERY", "LAST POLL", "OUTCOME", "CHANGES", "DETAIL"];
             print::rows(remote.json, &rows, &head, |row| {
                 vec![

@@ -47,7 +47,7 @@ pub(crate) async fn run(run: Run) -> anyhow::Result<()> {
     let input: Value = serde_json::from_str(&input).context("the input is no JSON")?;
     let fastn = run.remote.client()?;
     let request = RunWorkflow { input, environment: run.environment };
-    let answer = fastn.run_in(&run.workflow, &request).await?;
+    let answer = fastn.configured_customer()?.run_in(&run.workflow, &request).await?;
     if let (Some(seconds), false) = (run.wait, answer.status.is_final()) {
         return ended(&wait(&fastn, &answer.execution_id, seconds).await?, run.remote.json);
     }

@@ -75,6 +75,7 @@ pub(crate) async fn run(send: Send) -> anyhow::Result<()> {
             let kind = send.kind.clone().context("name the event's type")?;
             let (id, subject) = (send.id.clone(), send.subject.clone());
             fastn
+                .configured_customer()?
                 .send(&SendEvent { id, kind, source: None, subject, time: None, priority: send.priority, data })
                 .await?
         }

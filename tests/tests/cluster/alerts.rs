@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use fastn_sdk::Fastn;
 use fastn_sdk::contract::alert::{AlertRule, AlertState, AlertView};
 use fastn_sdk::contract::resource::SecretWrite;
+use fastn_sdk::{CustomerClient, Fastn};
 use fastn_tests::Sink;
 use fastn_tests::faults::{Cluster, Plan};
 use fastn_tests::server::{put_customer, put_workflow};
@@ -54,7 +54,7 @@ async fn history(client: &Fastn, rule: &str) -> anyhow::Result<Vec<AlertView>> {
     Ok(client.alerts().filter("rule", Some(rule)).take(100).await?)
 }
 
-async fn send(client: &Fastn, part: &str, count: u32, fails: bool) -> anyhow::Result<()> {
+async fn send(client: &CustomerClient, part: &str, count: u32, fails: bool) -> anyhow::Result<()> {
     for n in 0..count {
         let event = event(&format!("{part}-{n}"), "job", json!({"fails": fails}));
         until("the event is taken", async || Ok(client.send(&event).await.is_ok())).await?;

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use fastn_sdk::Fastn;
 use fastn_sdk::contract::activity::{EventStatus, ExecutionStatus, ExecutionView};
 use fastn_sdk::contract::command::SendEvent;
 use fastn_sdk::contract::error::ErrorCode;
 use fastn_sdk::contract::flow::Priority;
 use fastn_sdk::contract::resource::Trigger;
+use fastn_sdk::{CustomerClient, Fastn};
 use fastn_tests::faults::{Cluster, Plan};
 use fastn_tests::server::{put_customer, put_workflow};
 use fastn_tests::{Sink, until};
@@ -55,7 +55,7 @@ async fn flow_controls(plan: &Plan) -> anyhow::Result<()> {
     priorities(&client, &sink).await
 }
 
-async fn singletons(client: &Fastn, customer: &Fastn, sink: &Sink) -> anyhow::Result<()> {
+async fn singletons(client: &Fastn, customer: &CustomerClient, sink: &Sink) -> anyhow::Result<()> {
     let keyed = |kind: &str| -> Vec<SendEvent> {
         let keys = ["a", "a", "b", "a"];
         keys.iter().enumerate().map(|(n, key)| event(kind, &format!("{kind}-{n}"), json!({"key": key}))).collect()
@@ -88,7 +88,7 @@ async fn singletons(client: &Fastn, customer: &Fastn, sink: &Sink) -> anyhow::Re
 }
 
 /// The caller of an Instant run that a singleton skips hears what is in its way.
-async fn callers(client: &Fastn, customer: &Fastn) -> anyhow::Result<()> {
+async fn callers(client: &Fastn, customer: &CustomerClient) -> anyhow::Result<()> {
     let waits = r#"export default (ctx) => ctx.waitForEvent({ type: "never" }, { timeout: "30m" })"#;
     let once = json!({"tier": "instant", "flow": {"singleton": {"mode": "skip"}}});
     put_workflow(client, "once", once, waits).await?;
@@ -107,7 +107,7 @@ async fn callers(client: &Fastn, customer: &Fastn) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn concurrency_and_rate(client: &Fastn, customer: &Fastn, sink: &Sink) -> anyhow::Result<()> {
+async fn concurrency_and_rate(client: &Fastn, customer: &CustomerClient, sink: &Sink) -> anyhow::Result<()> {
     put_flow(client, sink, "narrow", json!({"concurrency": {"limit": 2}})).await?;
     burst(customer, "narrow", 6).await?;
     until("one waits for the limit of its trigger", async || {
@@ -132,7 +132,7 @@ async fn concurrency_and_rate(client: &Fastn, customer: &Fastn, sink: &Sink) -> 
     Ok(())
 }
 
-async fn debounce_and_batch(client: &Fastn, customer: &Fastn, sink: &Sink) -> anyhow::Result<()> {
+async fn debounce_and_batch(client: &Fastn, customer: &CustomerClient, sink: &Sink) -> anyhow::Result<()> {
     put_flow(client, sink, "debounced", json!({"debounce": {"periodMs": 700, "maxWaitMs": 5_000}})).await?;
     burst(customer, "debounced", 4).await?;
     let all = ended(customer, "debounced", 4).await?;

@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use fastn_sdk::Fastn;
 use fastn_sdk::contract::activity::{EventStatus, EventView, ExecutionStatus, ExecutionView};
 use fastn_sdk::contract::command::SendEvent;
 use fastn_sdk::contract::error::ErrorCode;
 use fastn_sdk::contract::quota::{Dimension, Measure, Plan as QuotaPlan, QuotaOutcome, QuotaSettings};
 use fastn_sdk::contract::resource::{Trigger, Workflow};
+use fastn_sdk::{CustomerClient, Fastn};
 use fastn_tests::faults::{Cluster, Plan};
 use fastn_tests::server::{put_customer, put_workflow};
 use fastn_tests::{Sink, until};
@@ -41,7 +41,7 @@ fn event(kind: &str, id: &str, data: Value) -> SendEvent {
 }
 
 /// Sends so many events in one request: they are admitted in one run.
-async fn burst(client: &Fastn, kind: &str, count: usize) -> anyhow::Result<()> {
+async fn burst(client: &CustomerClient, kind: &str, count: usize) -> anyhow::Result<()> {
     let events: Vec<SendEvent> = (0..count).map(|n| event(kind, &format!("{kind}-{n}"), json!({"n": n}))).collect();
     client.send_many(&events).await?;
     Ok(())
@@ -107,7 +107,7 @@ async fn dimensions_and_modes(plan: &Plan) -> anyhow::Result<()> {
 }
 
 /// A customer of its own for each mode: `limit` of `dimension`.
-async fn limited(client: &Fastn, dimension: &str, limit: u64, mode: &str) -> anyhow::Result<Fastn> {
+async fn limited(client: &Fastn, dimension: &str, limit: u64, mode: &str) -> anyhow::Result<CustomerClient> {
     let id = format!("{dimension}-{mode}");
     put_customer(client, &id, json!({"quotas": {dimension: {"limit": limit, "mode": mode}}})).await?;
     Ok(client.customer(id))
@@ -154,7 +154,7 @@ async fn event_bursts(client: &Fastn, dimension: &str) -> anyhow::Result<()> {
 /// A refused event says which limit, whose, and what to do; it is taken once the limit is raised; usage knows of both.
 async fn refused_and_replayed(
     client: &Fastn,
-    customer: &Fastn,
+    customer: &CustomerClient,
     dimension: &str,
     events: &[EventView],
 ) -> anyhow::Result<()> {
@@ -192,7 +192,7 @@ async fn refused_and_replayed(
 }
 
 /// Within the limit executions run at once; the others wait, and say for what.
-async fn waits_for_its_window(customer: &Fastn, dimension: &str, at_once: usize) -> anyhow::Result<()> {
+async fn waits_for_its_window(customer: &CustomerClient, dimension: &str, at_once: usize) -> anyhow::Result<()> {
     let executions = ended(customer, "job", at_once).await?;
     let waiting: Vec<&ExecutionView> = executions.iter().filter(|one| !one.status.is_final()).collect();
     for one in waiting {

@@ -60,10 +60,20 @@ impl Default for BatchOptions {
 pub struct FailedEvent {
     /// Whose it was.
     pub customer: String,
-    /// With the id that it was sent under: send it again as it is.
-    pub event: SendEvent,
+    /// As JSON text, with the id that it was sent under: send it again as it is.
+    pub json: Bytes,
     /// Why.
     pub error: Error,
+}
+
+impl FailedEvent {
+    /// The event.
+    ///
+    /// # Errors
+    /// When it came from [`Batcher::send_json`] and is none, which may be why it failed.
+    pub fn event(&self) -> Result<SendEvent, serde_json::Error> {
+        serde_json::from_slice(&self.json)
+    }
 }
 
 /// What became of the events since the last time that somebody asked.
@@ -83,6 +93,7 @@ pub struct Batcher {
     room_bytes: usize,
     queue: mpsc::UnboundedSender<Message>,
     failures: Arc<AtomicU64>,
+    unsettled: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -103,7 +114,7 @@ impl Batcher {
     pub fn new(fastn: &Fastn, options: BatchOptions) -> Self {
         let room_bytes = options.buffer_bytes_max.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         let (queue, messages) = mpsc::unbounded_channel();
-        let failures = Arc::new(AtomicU64::new(0));
+        let (failures, unsettled) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
         let worker = Worker {
             transport: fastn.transport().clone(),
             options,
@@ -115,9 +126,15 @@ impl Batcher {
             kept: Vec::new(),
             flushes: Vec::new(),
             failures: Arc::clone(&failures),
+            unsettled: Arc::clone(&unsettled),
         };
         tokio::spawn(worker.run(messages));
-        Self { room: Arc::new(Semaphore::new(room_bytes)), room_bytes, queue, failures }
+        Self { room: Arc::new(Semaphore::new(room_bytes)), room_bytes, queue, failures, unsettled }
+    }
+
+    /// Events that are queued, on their way, or have failed without anybody having taken that.
+    pub fn unsettled(&self) -> u64 {
+        self.unsettled.load(Ordering::Relaxed)
     }
 
     /// Queues an event of a customer; waits while there is no room. It is durable once `flush` says so.
@@ -136,30 +153,28 @@ impl Batcher {
     /// # Errors
     /// As [`Batcher::send`], and `Config` when it is no event.
     pub async fn send_json(&self, customer: &str, event: &[u8]) -> Result<(), Error> {
-        let outline: Outline =
-            serde_json::from_slice(event).map_err(|error| refused(format!("it is no event: {error}")))?;
-        let at = event.iter().position(|byte| *byte == b'{').filter(|_| outline.id.is_none());
-        let body = match at {
-            None => Bytes::copy_from_slice(event),
-            Some(at) => {
-                let mut body = BytesMut::with_capacity(event.len() + 48);
-                body.put_slice(&event[..=at]);
-                body.put_slice(format!("\"id\":\"{}\",", random_key()).as_bytes());
-                body.put_slice(&event[at + 1..]);
-                body.freeze()
-            }
+        self.queue(customer, with_id(event)?).await
+    }
+
+    /// As [`Batcher::send_json`], for callers that cannot wait: false when there is no room now, and then nothing is queued.
+    ///
+    /// # Errors
+    /// As [`Batcher::send_json`].
+    pub fn try_send_json(&self, customer: &str, event: &[u8]) -> Result<bool, Error> {
+        let body = with_id(event)?;
+        let bytes = self.room_of(&body);
+        let Ok(room) = Arc::clone(&self.room).try_acquire_many_owned(bytes) else {
+            return if self.is_full_of_failures(bytes) { Err(full()) } else { Ok(false) };
         };
-        self.queue(customer, body).await
+        self.hand_over(Queued { customer: Arc::from(customer), body, room }).map(|()| true)
     }
 
     async fn queue(&self, customer: &str, body: Bytes) -> Result<(), Error> {
-        let customer = Arc::from(customer);
-        let bytes = (body.len() + OVERHEAD_BYTES).min(self.room_bytes) as u32;
+        let bytes = self.room_of(&body);
         let mut waiting = std::pin::pin!(Arc::clone(&self.room).acquire_many_owned(bytes));
         let room = loop {
-            let failed = self.failures.load(Ordering::Relaxed);
-            if failed as usize >= self.room_bytes.saturating_sub(bytes as usize) {
-                return Err(refused("failed events fill the buffer; take them with flush".to_owned()));
+            if self.is_full_of_failures(bytes) {
+                return Err(full());
             }
             tokio::select! {
                 room = &mut waiting => break room.map_err(|_| refused("the batcher is closed".to_owned()))?,
@@ -167,8 +182,24 @@ impl Batcher {
                 () = tokio::time::sleep(Duration::from_millis(100)) => {}
             }
         };
-        let queued = Queued { customer, body: body.into(), room };
-        self.queue.send(Message::Event(queued)).map_err(|_| refused("the batcher has ended".to_owned()))
+        self.hand_over(Queued { customer: Arc::from(customer), body, room })
+    }
+
+    fn room_of(&self, body: &Bytes) -> u32 {
+        (body.len() + OVERHEAD_BYTES).min(self.room_bytes) as u32
+    }
+
+    fn is_full_of_failures(&self, bytes: u32) -> bool {
+        let failed = self.failures.load(Ordering::Relaxed) as usize;
+        failed > self.room_bytes.saturating_sub(bytes as usize)
+    }
+
+    fn hand_over(&self, queued: Queued) -> Result<(), Error> {
+        self.unsettled.fetch_add(1, Ordering::Relaxed);
+        self.queue.send(Message::Event(queued)).map_err(|_| {
+            self.unsettled.fetch_sub(1, Ordering::Relaxed);
+            refused("the batcher has ended".to_owned())
+        })
     }
 
     /// Waits until everything that was queued before is settled, and tells what became of it.
@@ -188,13 +219,45 @@ fn refused(detail: String) -> Error {
     Error::new(ErrorKind::Config, "queue an event", detail)
 }
 
+fn full() -> Error {
+    refused("failed events fill the buffer; take them with flush".to_owned())
+}
+
 /// What must be known of an event that is JSON text.
 #[derive(serde::Deserialize)]
 struct Outline {
-    #[serde(default)]
-    id: Option<serde::de::IgnoredAny>,
+    /// Absent, `null`, or there.
+    #[serde(default, deserialize_with = "there")]
+    id: Option<Option<serde::de::IgnoredAny>>,
     #[serde(rename = "type")]
     _kind: String,
+}
+
+fn there<'de, D: serde::Deserializer<'de>>(value: D) -> Result<Option<Option<serde::de::IgnoredAny>>, D::Error> {
+    serde::Deserialize::deserialize(value).map(Some)
+}
+
+/// The event as it is sent: with an id by chance if it has none.
+fn with_id(event: &[u8]) -> Result<Bytes, Error> {
+    let no_event = |error: serde_json::Error| refused(format!("it is no event: {error}"));
+    let outline: Outline = serde_json::from_slice(event).map_err(no_event)?;
+    match outline.id {
+        Some(Some(_)) => Ok(Bytes::copy_from_slice(event)),
+        Some(None) => {
+            let mut fields: serde_json::Map<String, serde_json::Value> =
+                serde_json::from_slice(event).map_err(no_event)?;
+            fields.insert("id".to_owned(), random_key().into());
+            serde_json::to_vec(&fields).map(Bytes::from).map_err(no_event)
+        }
+        None => {
+            let at = event.iter().position(|byte| *byte == b'{').map_or(0, |at| at + 1);
+            let mut body = BytesMut::with_capacity(event.len() + 48);
+            body.put_slice(&event[..at]);
+            body.put_slice(format!("\"id\":\"{}\",", random_key()).as_bytes());
+            body.put_slice(&event[at..]);
+            Ok(body.freeze())
+        }
+    }
 }
 
 type Customer = Arc<str>;
@@ -221,6 +284,7 @@ struct Worker {
     kept: Vec<OwnedSemaphorePermit>,
     flushes: Vec<oneshot::Sender<Flushed>>,
     failures: Arc<AtomicU64>,
+    unsettled: Arc<AtomicU64>,
 }
 
 struct Lost {
@@ -332,10 +396,10 @@ impl Worker {
     fn settle(&mut self, customer: &Customer, sent: u64, lost: Vec<Lost>) {
         self.busy.remove(customer);
         self.settled.sent += sent;
+        self.unsettled.fetch_sub(sent, Ordering::Relaxed);
         for Lost { queued, error } in lost {
-            let Ok(event) = serde_json::from_slice(&queued.body) else { continue };
-            let customer = queued.customer.to_string();
-            self.settled.failed.push(FailedEvent { customer, event, error });
+            let (customer, json) = (queued.customer.to_string(), queued.body);
+            self.settled.failed.push(FailedEvent { customer, json, error });
             self.failures.fetch_add(queued.room.num_permits() as u64, Ordering::Relaxed);
             self.kept.push(queued.room);
         }
@@ -343,13 +407,18 @@ impl Worker {
 
     fn answer(&mut self) {
         for tell in self.flushes.drain(..) {
+            let failed = self.settled.failed.len() as u64;
+            self.unsettled.fetch_sub(failed, Ordering::Relaxed);
             match tell.send(std::mem::take(&mut self.settled)) {
                 Ok(()) => {
                     self.kept.clear();
                     self.failures.store(0, Ordering::Relaxed);
                 }
                 // Whoever asked has gone: the next who asks is told.
-                Err(settled) => self.settled = settled,
+                Err(settled) => {
+                    self.unsettled.fetch_add(failed, Ordering::Relaxed);
+                    self.settled = settled;
+                }
             }
         }
     }

@@ -110,7 +110,7 @@ async fn only_what_is_at_fault_fails() {
     batcher.send("a", nameless).await.unwrap();
     let flushed = batcher.flush().await;
     assert_eq!((flushed.sent, flushed.failed.len()), (97, 4));
-    let mut ids: Vec<String> = flushed.failed.iter().map(|failed| failed.event.id.clone().unwrap()).collect();
+    let mut ids: Vec<String> = flushed.failed.iter().map(|failed| failed.event().unwrap().id.unwrap()).collect();
     assert!(flushed.failed.iter().all(|failed| failed.error.status == Some(400)));
     assert_eq!(flushed.failed[0].customer, "a");
     ids.retain(|id| id.starts_with("bad-"));
@@ -167,4 +167,31 @@ async fn dropping_sends_the_rest() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("{:?}", server.taken.lock().unwrap().events);
+}
+
+/// Property: events that are JSON text already go out with the id that they have, or with one by chance when it is absent or
+/// null; what is no event that the server could take is told with its text, and what does not fit now is not queued.
+#[tokio::test]
+async fn events_as_json_text() {
+    let (fastn, server) = server(0).await;
+    let options = BatchOptions { buffer_bytes_max: 600, ..Default::default() };
+    let batcher = Batcher::new(&fastn, options);
+    for text in [r#"{"id": "own", "type": "t"}"#, r#" {"type": "t"}"#, r#"{"id": null, "type": "t", "data": {"n": 1}}"#]
+    {
+        assert!(batcher.try_send_json("a", text.as_bytes()).unwrap());
+    }
+    assert!(batcher.try_send_json("b", br#"{"id": "odd", "type": "bad", "priority": 7}"#).unwrap());
+    assert_eq!(batcher.unsettled(), 4);
+    let large = json!({"type": "t", "data": "x".repeat(600)}).to_string();
+    assert!(!batcher.try_send_json("a", large.as_bytes()).unwrap(), "there is no room for it now");
+    assert!(batcher.try_send_json("a", b"{}").is_err(), "it has no type");
+    server.gate.add_permits(100);
+    let flushed = batcher.flush().await;
+    assert_eq!((flushed.sent, flushed.failed.len(), batcher.unsettled()), (3, 1, 0));
+    assert_eq!(flushed.failed[0].json, br#"{"id": "odd", "type": "bad", "priority": 7}"#.as_slice());
+    assert!(flushed.failed[0].event().is_err());
+    let taken = server.taken.lock().unwrap();
+    assert_eq!(taken.events["a"][0], "own");
+    assert!(taken.events["a"][1..].iter().all(|id| id.starts_with("sdk-")), "{:?}", taken.events);
+    assert!(batcher.try_send_json("a", large.as_bytes()).unwrap(), "alone, an event of any size fits");
 }

@@ -4,7 +4,6 @@ use std::mem::forget;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fastn_sdk::{BatchOptions, Flushed};
-use futures_util::FutureExt as _;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use tokio::runtime::Handle;
@@ -28,8 +27,6 @@ struct Open {
     process: u32,
     handle: Handle,
     batcher: Arc<fastn_sdk::Batcher>,
-    /// Events that were queued and not told of yet.
-    pending: u64,
 }
 
 impl Batcher {
@@ -38,17 +35,17 @@ impl Batcher {
     }
 
     /// The open one of this process.
-    fn open<T>(&self, py: Python<'_>, use_it: impl FnOnce(&mut Open) -> T) -> PyResult<T> {
+    fn open<T>(&self, py: Python<'_>, use_it: impl FnOnce(&Open) -> T) -> PyResult<T> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = state.as_mut().filter(|open| open.process == std::process::id()) {
+        if let Some(open) = state.as_ref().filter(|open| open.process == std::process::id()) {
             return Ok(use_it(open));
         }
         let live = self.engine.live(py)?;
         let entered = live.handle.enter();
         let batcher = Arc::new(fastn_sdk::Batcher::new(&live.fastn, self.options.clone()));
         drop(entered);
-        let mut open = Open { process: live.process, handle: live.handle, batcher, pending: 0 };
-        let used = use_it(&mut open);
+        let open = Open { process: live.process, handle: live.handle, batcher };
+        let used = use_it(&open);
         forget(state.replace(open));
         Ok(used)
     }
@@ -65,21 +62,12 @@ impl Batcher {
         event: &Bound<'py, PyAny>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let text = encode(event)?;
-        let (batcher, handle, queued) = self.open(py, |open| {
-            let entered = open.handle.enter();
-            let queued = open.batcher.send_json(customer, &text).now_or_never();
-            drop(entered);
-            // Counted before it is queued, so that what is lost is told of rather than not.
-            open.pending += u64::from(!matches!(queued, Some(Err(_))));
-            let needed = queued.is_none().then(|| (Arc::clone(&open.batcher), open.handle.clone()));
-            let (batcher, handle) = needed.unzip();
-            (batcher, handle, queued)
+        let queued = self.open(py, |open| match open.batcher.try_send_json(customer, &text) {
+            Ok(true) => Ok(None),
+            Ok(false) => Ok(Some((Arc::clone(&open.batcher), open.handle.clone()))),
+            Err(error) => Err(error),
         })?;
-        let (batcher, handle) = match (queued, batcher, handle) {
-            (Some(Err(error)), ..) => return Err(raise(py, &error)),
-            (None, Some(batcher), Some(handle)) => (batcher, handle),
-            _ => return Ok(None),
-        };
+        let Some((batcher, handle)) = queued.map_err(|error| raise(py, &error))? else { return Ok(None) };
         let customer = customer.to_owned();
         run(py, &handle, mailbox, async move {
             let queued = batcher.send_json(&customer, &text).await;
@@ -92,19 +80,12 @@ impl Batcher {
         .map(Some)
     }
 
-    /// What was queued and not told of yet.
+    /// Events that were queued and not told of yet.
     #[getter]
     fn pending(&self) -> u64 {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.as_ref().filter(|open| open.process == std::process::id()).map_or(0, |open| open.pending)
-    }
-
-    /// Counts events off that were told of, or that were not queued after all.
-    fn settled(&self, events: u64) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = state.as_mut() {
-            open.pending = open.pending.saturating_sub(events);
-        }
+        let own = state.as_ref().filter(|open| open.process == std::process::id());
+        own.map_or(0, |open| open.batcher.unsettled())
     }
 
     /// Waits until all that is queued is settled, at most so many seconds: how many were sent, and those that were not, each with
@@ -133,8 +114,7 @@ fn told(flushed: Option<Flushed>) -> Answer {
         for lost in failed {
             let row = PyDict::new(py);
             row.set_item("customer", &lost.customer)?;
-            let text = serde_json::to_vec(&lost.event).unwrap_or_default();
-            row.set_item("event", decode(py, &text, None).map_err(|why| not_understood(py, "flush events", &why))?)?;
+            row.set_item("event", decode(py, &lost.json, None).map_err(|why| not_understood(py, "flush events", &why))?)?;
             row.set_item("error", exception(py, &lost.error)?)?;
             rows.append(row)?;
         }

@@ -70,7 +70,6 @@ class _Batching:
             told = f"{self._native.pending} events are not settled yet; ask again"
             raise UnknownOutcomeError(f"the time ran out: {told}", operation="flush events")
         sent, failed = answer
-        self._native.settled(sent + len(failed))
         return Flushed(sent, [FailedEvent(**one) for one in failed])
 
     def _forget(self) -> None:

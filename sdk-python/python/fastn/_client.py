@@ -111,9 +111,9 @@ class _SyncClient(_Shared[Batcher], Caller):
     def send_webhook(
         self,
         trigger: str,
+        headers: Mapping[str, str],
         body: object,
         *,
-        headers: Mapping[str, str] | None = None,
         timeout: float | timedelta | None = None,
     ) -> models.Accepted:
         """Sends a body to a webhook trigger as its provider would, with the headers given. It is not sent again unless it
@@ -179,9 +179,9 @@ class _AsyncClient(_Shared[AsyncBatcher], AsyncCaller):
     async def send_webhook(
         self,
         trigger: str,
+        headers: Mapping[str, str],
         body: object,
         *,
-        headers: Mapping[str, str] | None = None,
         timeout: float | timedelta | None = None,
     ) -> models.Accepted:
         """Sends a body to a webhook trigger as its provider would, with the headers given. It is not sent again unless it

@@ -154,7 +154,7 @@ def hint(document: Document, schema: dict[str, Any], write: bool) -> str:
     if "$ref" in schema:
         name = reference(schema)
         in_types = write or document.kind(name) != "object"
-        return ("" if write else "types." if in_types else "") + title(name)
+        return ("" if write else "t." if in_types else "") + title(name)
     if "enum" in schema:
         return f"Literal[{', '.join(json.dumps(value) for value in schema['enum'])}]"
     if parts(schema):
@@ -180,8 +180,11 @@ def reached(document: Document, starts: list[Any]) -> set[str]:
         one = todo.pop()
         if isinstance(one, dict):
             if "$ref" in one and reference(one) not in found:
-                found.add(reference(one))
-                todo.append(document.schemas[reference(one)])
+                name = reference(one)
+                # A page has its rows written out.
+                named = [name, name.removeprefix("Page_")] if name.startswith("Page_") else [name]
+                found.update(named)
+                todo.extend(document.schemas[name] for name in named)
             todo.extend(one.values())
         elif isinstance(one, list):
             todo.extend(one)
@@ -198,7 +201,7 @@ def types_module(document: Document) -> str:
     enums = {name for name in written | read | filters if document.kind(name) != "object"}
     out = HEAD.format(about="What is sent, as dictionaries with the names of the wire, and the values of enumerations.")
     out += "import sys\nfrom datetime import datetime, timedelta\n"
-    out += "from typing import TYPE_CHECKING, Any, Dict, List, Literal, TypedDict, Union\n\n"
+    out += "from typing import TYPE_CHECKING, Any, List, Literal, TypedDict, Union\n\n"
     out += "if sys.version_info >= (3, 11):\n    from typing import Required\n"
     out += "elif TYPE_CHECKING:\n    from typing_extensions import Required\n\n"
     aliases = ""
@@ -267,7 +270,8 @@ def models_module(document: Document) -> str:
         about="What is answered: dictionaries with the names of the wire, and attributes with Python's names and types."
     )
     out += "from datetime import datetime\nfrom typing import Any, Literal\n\n"
-    out += "from . import types\nfrom ._model import Model, instant, one, rows\n\n\n"
+    out += "from . import types as t\nfrom ._model import Model, instant, one, rows\n\n"
+    out += '# mypy: disable-error-code="no-any-return"\n\n\n'
     exported = []
     for name in sorted(read):
         if document.kind(name) != "object" or name.startswith("Page_"):

@@ -92,9 +92,12 @@ impl Batcher {
     /// its customer and why; `None` when the time ran out.
     fn flush<'py>(&self, py: Python<'py>, mailbox: Option<&Mailbox>, seconds: f64) -> PyResult<Bound<'py, PyAny>> {
         let (batcher, handle) = self.open(py, |open| (Arc::clone(&open.batcher), open.handle.clone()))?;
-        run(py, &handle, mailbox, async move {
-            told(tokio::time::timeout(duration(seconds), batcher.flush()).await.ok())
-        })
+        run(
+            py,
+            &handle,
+            mailbox,
+            async move { told(tokio::time::timeout(duration(seconds), batcher.flush()).await.ok()) },
+        )
     }
 }
 
@@ -114,7 +117,10 @@ fn told(flushed: Option<Flushed>) -> Answer {
         for lost in failed {
             let row = PyDict::new(py);
             row.set_item("customer", &lost.customer)?;
-            row.set_item("event", decode(py, &lost.json, None).map_err(|why| not_understood(py, "flush events", &why))?)?;
+            row.set_item(
+                "event",
+                decode(py, &lost.json, None).map_err(|why| not_understood(py, "flush events", &why))?,
+            )?;
             row.set_item("error", exception(py, &lost.error)?)?;
             rows.append(row)?;
         }

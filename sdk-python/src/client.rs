@@ -103,7 +103,9 @@ impl Client {
         match &self.bound {
             Bound::Customer(id) => Some(id.clone()),
             Bound::Account => None,
-            Bound::Configured => self.engine.origin().configured_customer().ok().map(|customer| customer.id().to_owned()),
+            Bound::Configured => {
+                self.engine.origin().configured_customer().ok().map(|customer| customer.id().to_owned())
+            }
         }
     }
 
@@ -173,7 +175,11 @@ impl Client {
         let request = request("POST".to_owned(), path, asked, Some(body), None)?;
         let customer = fastn.configured_customer().map_err(|error| raise(py, &error))?;
         run(py, &handle, mailbox, async move {
-            object(customer.run_and_wait_raw(request, duration(seconds)).await, "wait for an execution".to_owned(), None)
+            object(
+                customer.run_and_wait_raw(request, duration(seconds)).await,
+                "wait for an execution".to_owned(),
+                None,
+            )
         })
     }
 
@@ -249,7 +255,8 @@ fn request(
 /// The object that an answer says.
 fn object(answer: Result<Bytes, Error>, operation: String, row_class: Option<Py<PyAny>>) -> Answer {
     Box::new(move |py| match answer {
-        Ok(text) => decode(py, &text, row_class.map(|class| class.into_bound(py))).map_err(|why| not_understood(py, &operation, &why)),
+        Ok(text) => decode(py, &text, row_class.map(|class| class.into_bound(py)))
+            .map_err(|why| not_understood(py, &operation, &why)),
         Err(error) => Err(raise(py, &error)),
     })
 }

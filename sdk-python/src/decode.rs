@@ -8,8 +8,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use pyo3::exceptions::PyValueError;
 use pyo3::IntoPyObjectExt as _;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyList, PyString};
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
@@ -220,7 +220,8 @@ impl<'py, 'de> Shapes<'py, 'de> {
         reader: &mut Reader<'py, 'de>,
         mut map: A,
     ) -> Result<Bound<'py, PyAny>, A::Error> {
-        let mut values: Vec<Told<'py, 'de>> = Vec::with_capacity(self.known.first().map_or(8, |shape| shape.keys.len()));
+        let mut values: Vec<Told<'py, 'de>> =
+            Vec::with_capacity(self.known.first().map_or(8, |shape| shape.keys.len()));
         // Keys from the first on that no shape has.
         let mut rest: Vec<Cow<'de, str>> = Vec::new();
         let mut shape = self.last;

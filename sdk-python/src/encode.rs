@@ -160,7 +160,8 @@ fn write_key(text: &mut Vec<u8>, key: &Bound<'_, PyAny>) -> Result<(), Fault> {
     if let Ok(string) = key.cast::<PyString>() {
         return write_text(text, string);
     }
-    if key.is_instance(types.uuid.bind(key.py()))? || (key.is_instance_of::<PyInt>() && !key.is_instance_of::<PyBool>()) {
+    if key.is_instance(types.uuid.bind(key.py()))? || (key.is_instance_of::<PyInt>() && !key.is_instance_of::<PyBool>())
+    {
         return write_text(text, &key.str()?);
     }
     Err(Fault::of_type(format!("the key {} is no text", described(&key))))

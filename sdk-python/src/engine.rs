@@ -80,10 +80,7 @@ impl Engine {
 
     /// Ends connections and threads. Calls under way fail.
     pub(crate) fn close(&self, py: Python<'_>) {
-        let state = std::mem::replace(
-            &mut *self.state.lock().unwrap_or_else(PoisonError::into_inner),
-            State::Closed,
-        );
+        let state = std::mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), State::Closed);
         match state {
             State::Running(running) if running.process == std::process::id() => {
                 py.detach(move || running.runtime.shutdown_timeout(CLOSE_MAX));

@@ -49,11 +49,6 @@ pub(crate) fn not_understood(py: Python<'_>, operation: &str, why: &str) -> PyEr
     refuse(py, "BadAnswerError", operation, &format!("the answer was not understood: {why}"))
 }
 
-fn make<'py>(
-    py: Python<'py>,
-    name: &str,
-    detail: &str,
-    told: &Bound<'py, PyDict>,
-) -> PyResult<Bound<'py, PyAny>> {
+fn make<'py>(py: Python<'py>, name: &str, detail: &str, told: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
     MAKE.import(py, "fastn._failure", "make")?.call((name, detail), Some(told))
 }

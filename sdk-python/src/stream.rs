@@ -49,7 +49,12 @@ impl Stream {
 impl Stream {
     fn next<'py>(&self, py: Python<'py>, mailbox: Option<&Mailbox>) -> PyResult<Bound<'py, PyAny>> {
         if self.process != std::process::id() {
-            return Err(refuse(py, "ConfigError", "read a stream", "it belongs to the process before the fork; open another"));
+            return Err(refuse(
+                py,
+                "ConfigError",
+                "read a stream",
+                "it belongs to the process before the fork; open another",
+            ));
         }
         let items = self.items();
         run(py, &self.engine.live(py)?.handle, mailbox, async move {

@@ -15,7 +15,7 @@ from multiprocessing import parent_process, util
 from types import TracebackType
 from typing import Any, Callable, Mapping, NamedTuple
 
-from . import _native
+from . import _native as machine
 from ._caller import seconds, waited
 from ._failure import BatchError, FastnError, UnknownOutcomeError
 from .types import SendEvent
@@ -54,7 +54,7 @@ class Flushed(NamedTuple):
 
 
 class _Batching:
-    def __init__(self, native: _native.Batcher) -> None:
+    def __init__(self, native: machine.Batcher) -> None:
         self._native = native
         self._closed = False
         with _lock:
@@ -77,9 +77,10 @@ class _Batching:
         with _lock:
             _open.pop(id(self), None)
 
-    def _at_exit(self) -> None:
+    def at_exit(self, is_own: bool) -> None:
+        """The last flush. One of the process before a fork has nothing here unless this one has used it."""
         if self._native.pending == 0:
-            return self._forget()
+            return self._forget() if is_own else None
         try:
             flushed = self._told(self._native.flush(None, EXIT_MAX))
         except FastnError as error:
@@ -110,8 +111,7 @@ def _finalize(_: object) -> None:
 
 def _flush_all() -> None:
     for process, batching in list(_open.values()):
-        if process == os.getpid() or batching._native.pending:
-            batching._at_exit()
+        batching.at_exit(process == os.getpid())
 
 
 def _after_fork() -> None:
@@ -178,7 +178,7 @@ class AsyncBatcher(_Batching):
     """Sends events in the background: `async with fastn.batcher() as batcher`. Leaving the block sends what is queued, and raises
     `BatchError` if some of it was not taken."""
 
-    def __init__(self, native: _native.Batcher, mailbox: Callable[[], _native.Mailbox]) -> None:
+    def __init__(self, native: machine.Batcher, mailbox: Callable[[], machine.Mailbox]) -> None:
         super().__init__(native)
         self._mailbox = mailbox
 

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Any, Iterable, Mapping, NamedTuple, TypeVar
 
-from . import _native
+from . import _native as machine
 from ._failure import BadAnswerError, ConfigError
 from ._model import Model
 from ._pages import AsyncPager, Page, Pager
@@ -112,7 +112,7 @@ def page(kind: type[M], answer: object, method: str, path: Iterable[object]) -> 
 class Caller:
     """Makes requests and waits for their answers. Other threads go on meanwhile."""
 
-    _native: _native.Client
+    _native: machine.Client
 
     def _one(self, kind: type[M], method: str, path: tuple[object, ...], *, body: object = None, **how: Any) -> M:
         how_asked = asked(**how) if how else _PLAIN
@@ -141,7 +141,7 @@ class Caller:
         return Pager(fetch, page_size)
 
 
-async def waited(call: _native.Call) -> Any:
+async def waited(call: machine.Call) -> Any:
     """The answer of a call; one that nobody waits for any more is ended."""
     try:
         return await call.future
@@ -152,15 +152,15 @@ async def waited(call: _native.Call) -> Any:
 class AsyncCaller:
     """Makes requests for event loops, of any number of threads."""
 
-    _native: _native.Client
-    _mailboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[int, _native.Mailbox]]
+    _native: machine.Client
+    _mailboxes: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, tuple[int, machine.Mailbox]]
 
-    def _mailbox(self) -> _native.Mailbox:
+    def _mailbox(self) -> machine.Mailbox:
         loop = asyncio.get_running_loop()
         known = self._mailboxes.get(loop)
         process = os.getpid()
         if known is None or known[0] != process:
-            known = self._mailboxes[loop] = (process, _native.Mailbox(loop))
+            known = self._mailboxes[loop] = (process, machine.Mailbox(loop))
         return known[1]
 
     async def _one(self, kind: type[M], method: str, path: tuple[object, ...], *, body: object = None, **how: Any) -> M:

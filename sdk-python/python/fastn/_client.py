@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Mapping, TypeVar
 
-from . import _native, models
+from . import _native as machine
+from . import models
 from ._batch import AsyncBatcher, Batcher
 from ._caller import AsyncCaller, Caller, asked, parts, seconds, shaped, waited
 from ._failure import ConfigError
@@ -39,11 +40,11 @@ WAIT_MAX = 60.0
 class _Shared(Generic[B]):
     """What all clients have, and share with their views."""
 
-    _native: _native.Client
+    _native: machine.Client
     _batchers: weakref.WeakSet[Any]
 
     def _configure(self, **given: Any) -> None:
-        self._native = _native.Client(
+        self._native = machine.Client(
             f"fastn-sdk-python/{__version__}",
             given["url"],
             given["access_key"],
@@ -56,7 +57,7 @@ class _Shared(Generic[B]):
         )
         self._batchers = weakref.WeakSet()
 
-    def _view(self, kind: type[S], native: _native.Client) -> S:
+    def _view(self, kind: type[S], native: machine.Client) -> S:
         view = kind.__new__(kind)
         view.__dict__.update(self.__dict__)
         view._native = native
@@ -87,7 +88,7 @@ def _pem(given: str | bytes | os.PathLike[str] | None) -> bytes | None:
 def _raw(body: object) -> bytes:
     if isinstance(body, bytes):
         return body
-    return body.encode() if isinstance(body, str) else _native.dumps(body)
+    return body.encode() if isinstance(body, str) else machine.dumps(body)
 
 
 class _SyncClient(_Shared[Batcher], Caller):

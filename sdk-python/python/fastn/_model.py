@@ -33,11 +33,10 @@ def one(model: Model, key: str, kind: type[M]) -> Any:
 
 def rows(model: Model, key: str, kind: type[M]) -> Any:
     """The same for a list of objects."""
-    values = model.get(key)
-    if isinstance(values, list):
-        for at, value in enumerate(values):
-            if type(value) is dict:
-                values[at] = kind(value)
+    values: list[Any] | None = model.get(key)
+    for at, value in enumerate(values or ()):
+        if values is not None and type(value) is dict:
+            values[at] = kind(value)
     return values
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, AsyncIterator, Callable, Generic, Iterator, TypeVar
 
-from . import _native
+from . import _native as machine
 from ._caller import waited
 from .models import ExecutionUpdate
 
@@ -30,7 +30,7 @@ def _piece(item: Any) -> bytes:
 class Stream(Generic[T]):
     """`for item in stream`. It has no end unless the server ends it; leave the loop and `close` it, or use `with`."""
 
-    def __init__(self, native: _native.Stream, shape: Callable[[Any], T]) -> None:
+    def __init__(self, native: machine.Stream, shape: Callable[[Any], T]) -> None:
         self._native = native
         self._shape = shape
 
@@ -59,7 +59,7 @@ class Stream(Generic[T]):
 class AsyncStream(Generic[T]):
     """`async for item in stream`. A read that is cancelled loses nothing: the next one has what it would have had."""
 
-    def __init__(self, native: _native.Stream, shape: Callable[[Any], T], mailbox: Callable[[], _native.Mailbox]) -> None:
+    def __init__(self, native: machine.Stream, shape: Callable[[Any], T], mailbox: Callable[[], machine.Mailbox]) -> None:
         self._native = native
         self._shape = shape
         self._mailbox = mailbox
@@ -114,19 +114,19 @@ class AsyncExport(AsyncStream[bytes]):
             yield rest
 
 
-def follow(native: _native.Stream) -> Stream[ExecutionUpdate | Missed]:
+def follow(native: machine.Stream) -> Stream[ExecutionUpdate | Missed]:
     return Stream(native, _update)
 
 
 def follow_async(
-    native: _native.Stream, mailbox: Callable[[], _native.Mailbox]
+    native: machine.Stream, mailbox: Callable[[], machine.Mailbox]
 ) -> AsyncStream[ExecutionUpdate | Missed]:
     return AsyncStream(native, _update, mailbox)
 
 
-def export(native: _native.Stream) -> Export:
+def export(native: machine.Stream) -> Export:
     return Export(native, _piece)
 
 
-def export_async(native: _native.Stream, mailbox: Callable[[], _native.Mailbox]) -> AsyncExport:
+def export_async(native: machine.Stream, mailbox: Callable[[], machine.Mailbox]) -> AsyncExport:
     return AsyncExport(native, _piece, mailbox)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Iterable, Mapping
+from typing import Iterable, Mapping, cast
 
-from . import _native
+from . import _native as machine
 from ._caller import seconds
 
 
@@ -24,8 +24,12 @@ def verify_webhook(
 
     Raises `WebhookVerificationError` when it is not to be trusted.
     """
-    given = headers.items() if isinstance(headers, Mapping) else headers
-    _native.verify_webhook(
+    given: Iterable[tuple[str, str]]
+    if isinstance(headers, Mapping):
+        given = cast("Mapping[str, str]", headers).items()
+    else:
+        given = headers
+    machine.verify_webhook(
         [secrets] if isinstance(secrets, str) else list(secrets),
         [(name.lower(), value) for name, value in given],
         body.encode() if isinstance(body, str) else body,

@@ -8,8 +8,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from . import types
+from . import types as t
 from ._model import Model, instant, one, rows
+
+# mypy: disable-error-code="no-any-return"
 
 
 class Accepted(Model):
@@ -85,7 +87,7 @@ class AlertNotification(Model):
     __slots__ = ()
 
     @property
-    def about(self) -> types.AlertState:
+    def about(self) -> t.AlertState:
         """`firing` or `resolved`."""
         return self["about"]
 
@@ -132,7 +134,7 @@ class AlertView(Model):
     __slots__ = ()
 
     @property
-    def comparison(self) -> types.AlertComparison:
+    def comparison(self) -> t.AlertComparison:
         """Which side was bad."""
         return self["comparison"]
 
@@ -142,7 +144,7 @@ class AlertView(Model):
         return self.get("customer")
 
     @property
-    def dimension(self) -> types.Dimension | None:
+    def dimension(self) -> t.Dimension | None:
         return self.get("dimension")
 
     @property
@@ -156,7 +158,7 @@ class AlertView(Model):
         return self["id"]
 
     @property
-    def metric(self) -> types.AlertMetric:
+    def metric(self) -> t.AlertMetric:
         """What was measured."""
         return self["metric"]
 
@@ -186,7 +188,7 @@ class AlertView(Model):
         return self["rule"]
 
     @property
-    def state(self) -> types.AlertState:
+    def state(self) -> t.AlertState:
         """Where it stands."""
         return self["state"]
 
@@ -332,7 +334,7 @@ class Challenge(Model):
     __slots__ = ()
 
     @property
-    def answer(self) -> types.ChallengeAnswer | None:
+    def answer(self) -> t.ChallengeAnswer | None:
         """How it is given back."""
         return self.get("answer")
 
@@ -347,7 +349,7 @@ class Challenge(Model):
         return self["field"]
 
     @property
-    def in_(self) -> types.ChallengeIn:
+    def in_(self) -> t.ChallengeIn:
         """Where the challenge stands."""
         return self["in"]
 
@@ -393,7 +395,7 @@ class Comparison(Model):
     __slots__ = ()
 
     @property
-    def op(self) -> types.Operator:
+    def op(self) -> t.Operator:
         """How to compare."""
         return self["op"]
 
@@ -447,7 +449,7 @@ class Condition(Model):
         return one(self, "not", Condition)
 
     @property
-    def op(self) -> types.Operator | None:
+    def op(self) -> t.Operator | None:
         """How to compare."""
         return self.get("op")
 
@@ -547,7 +549,7 @@ class DeadLetterView(Model):
         return self.get("replays")
 
     @property
-    def status(self) -> types.DeadLetterStatus:
+    def status(self) -> t.DeadLetterStatus:
         """What became of it."""
         return self["status"]
 
@@ -728,7 +730,7 @@ class ErasureView(Model):
         return rows(self, "rows", ErasedRows)
 
     @property
-    def status(self) -> types.ErasureStatus:
+    def status(self) -> t.ErasureStatus:
         """Where it stands."""
         return self["status"]
 
@@ -764,16 +766,16 @@ class EventView(Model):
         return self["id"]
 
     @property
-    def origin(self) -> types.Origin:
+    def origin(self) -> t.Origin:
         """Where it came from."""
         return self["origin"]
 
     @property
-    def priority(self) -> types.Priority | None:
+    def priority(self) -> t.Priority | None:
         return self.get("priority")
 
     @property
-    def quota(self) -> types.QuotaOutcome | None:
+    def quota(self) -> t.QuotaOutcome | None:
         return self.get("quota")
 
     @property
@@ -792,7 +794,7 @@ class EventView(Model):
         return self["source"]
 
     @property
-    def status(self) -> types.EventStatus:
+    def status(self) -> t.EventStatus:
         """What admission made of it."""
         return self["status"]
 
@@ -909,7 +911,7 @@ class ExecutionUpdate(Model):
         return self["id"]
 
     @property
-    def status(self) -> types.ExecutionStatus:
+    def status(self) -> t.ExecutionStatus:
         """Where it stands."""
         return self["status"]
 
@@ -1004,7 +1006,7 @@ class ExecutionView(Model):
         return self.get("replayOf")
 
     @property
-    def status(self) -> types.ExecutionStatus:
+    def status(self) -> t.ExecutionStatus:
         """Where it stands."""
         return self["status"]
 
@@ -1019,7 +1021,7 @@ class ExecutionView(Model):
         return rows(self, "steps", StepView)
 
     @property
-    def tier(self) -> types.Tier:
+    def tier(self) -> t.Tier:
         """See `Tier`."""
         return self["tier"]
 
@@ -1029,7 +1031,7 @@ class ExecutionView(Model):
         return self.get("trigger")
 
     @property
-    def triggered_by(self) -> types.Origin:
+    def triggered_by(self) -> t.Origin:
         """What caused it."""
         return self["triggeredBy"]
 
@@ -1068,7 +1070,7 @@ class FlowControl(Model):
         return one(self, "debounce", Debounce)
 
     @property
-    def priority(self) -> types.Priority | None:
+    def priority(self) -> t.Priority | None:
         return self.get("priority")
 
     @property
@@ -1128,7 +1130,7 @@ class Incremental(Model):
     __slots__ = ()
 
     @property
-    def of(self) -> types.CursorOf | None:
+    def of(self) -> t.CursorOf | None:
         """In what the path is."""
         return self.get("of")
 
@@ -1154,7 +1156,7 @@ class Limit(Model):
         return self["limit"]
 
     @property
-    def mode(self) -> types.Enforcement | None:
+    def mode(self) -> t.Enforcement | None:
         return self.get("mode")
 
 
@@ -1248,6 +1250,86 @@ class PollRequest(Model):
         return self["url"]
 
 
+class PollView(Model):
+    """The polls of one trigger for one customer."""
+
+    __slots__ = ()
+
+    @property
+    def created(self) -> int:
+        """Records that it found to be new."""
+        return self["created"]
+
+    @property
+    def customer(self) -> str:
+        """The customer."""
+        return self["customer"]
+
+    @property
+    def deleted(self) -> int:
+        """Records that it found gone."""
+        return self["deleted"]
+
+    @property
+    def detail(self) -> str | None:
+        """What to know of it: why it failed, or what was left out. Nothing of the request or of an answer."""
+        return self.get("detail")
+
+    @property
+    def failures(self) -> int:
+        """Polls in a row that did not come to an end."""
+        return self["failures"]
+
+    @property
+    def interval_seconds(self) -> int:
+        """The interval as it has come out, in seconds."""
+        return self["intervalSeconds"]
+
+    @property
+    def last_outcome(self) -> t.PollOutcome | None:
+        return self.get("lastOutcome")
+
+    @property
+    def last_poll(self) -> str | None:
+        """When the last poll began."""
+        return self.get("lastPoll")
+
+    @property
+    def last_success(self) -> str | None:
+        """When the last poll began that did."""
+        return self.get("lastSuccess")
+
+    @property
+    def next_poll(self) -> str:
+        """When it polls next."""
+        return self["nextPoll"]
+
+    @property
+    def pages(self) -> int:
+        """Pages that it read."""
+        return self["pages"]
+
+    @property
+    def records(self) -> int:
+        """Records that are remembered."""
+        return self["records"]
+
+    @property
+    def running(self) -> bool:
+        """Whether a node polls right now."""
+        return self["running"]
+
+    @property
+    def trigger(self) -> str:
+        """The trigger."""
+        return self["trigger"]
+
+    @property
+    def updated(self) -> int:
+        """Records that it found changed."""
+        return self["updated"]
+
+
 class PollsAsked(Model):
     """What was asked to poll at once."""
 
@@ -1276,7 +1358,7 @@ class QuotaView(Model):
     __slots__ = ()
 
     @property
-    def dimension(self) -> types.Dimension:
+    def dimension(self) -> t.Dimension:
         """Which."""
         return self["dimension"]
 
@@ -1291,7 +1373,7 @@ class QuotaView(Model):
         return self.get("limit")
 
     @property
-    def mode(self) -> types.Enforcement | None:
+    def mode(self) -> t.Enforcement | None:
         return self.get("mode")
 
     @property
@@ -1300,7 +1382,7 @@ class QuotaView(Model):
         return self.get("resetsAt")
 
     @property
-    def source(self) -> types.QuotaSource | None:
+    def source(self) -> t.QuotaSource | None:
         return self.get("source")
 
     @property
@@ -1479,7 +1561,7 @@ class ReplaySelection(Model):
         return self.get("since")
 
     @property
-    def status(self) -> types.ExecutionStatus | None:
+    def status(self) -> t.ExecutionStatus | None:
         return self.get("status")
 
     @property
@@ -1503,7 +1585,7 @@ class ReplaySelection(Model):
         return self.get("workflow")
 
     @property
-    def quota(self) -> types.QuotaOutcome | None:
+    def quota(self) -> t.QuotaOutcome | None:
         return self.get("quota")
 
     @property
@@ -1579,7 +1661,7 @@ class ReplayView(Model):
         return self["started"]
 
     @property
-    def status(self) -> types.ReplayStatus:
+    def status(self) -> t.ReplayStatus:
         """Where it stands."""
         return self["status"]
 
@@ -1707,7 +1789,7 @@ class RunAnswer(Model):
         return self.get("output")
 
     @property
-    def status(self) -> types.ExecutionStatus:
+    def status(self) -> t.ExecutionStatus:
         """Where it stands."""
         return self["status"]
 
@@ -1774,7 +1856,7 @@ class ScheduleView(Model):
         return self.get("lastRun")
 
     @property
-    def last_status(self) -> types.ExecutionStatus | None:
+    def last_status(self) -> t.ExecutionStatus | None:
         return self.get("lastStatus")
 
     @property
@@ -1788,7 +1870,7 @@ class ScheduleView(Model):
         return self.get("nextRun")
 
     @property
-    def status(self) -> types.Switch:
+    def status(self) -> t.Switch:
         """Whether it fires."""
         return self["status"]
 
@@ -1845,7 +1927,7 @@ class Singleton(Model):
         return self.get("key")
 
     @property
-    def mode(self) -> types.SingletonMode:
+    def mode(self) -> t.SingletonMode:
         """What becomes of an event while one has not ended."""
         return self["mode"]
 
@@ -1856,7 +1938,7 @@ class StartReplay(Model):
     __slots__ = ()
 
     @property
-    def from_(self) -> types.ReplayFrom | None:
+    def from_(self) -> t.ReplayFrom | None:
         """From where; events always run from the start."""
         return self.get("from")
 
@@ -1902,7 +1984,7 @@ class StatusChange(Model):
         return self["reason"]
 
     @property
-    def status(self) -> types.Switch:
+    def status(self) -> t.Switch:
         """The status since then."""
         return self["status"]
 
@@ -1974,7 +2056,7 @@ class StoredAlertRule(Model):
         return rows(self, "channels", AlertChannel)
 
     @property
-    def comparison(self) -> types.AlertComparison | None:
+    def comparison(self) -> t.AlertComparison | None:
         """Which side of the threshold is bad."""
         return self.get("comparison")
 
@@ -2001,7 +2083,7 @@ class StoredAlertRule(Model):
         return self.get("description")
 
     @property
-    def dimension(self) -> types.Dimension | None:
+    def dimension(self) -> t.Dimension | None:
         return self.get("dimension")
 
     @property
@@ -2015,7 +2097,7 @@ class StoredAlertRule(Model):
         return self["id"]
 
     @property
-    def metric(self) -> types.AlertMetric | None:
+    def metric(self) -> t.AlertMetric | None:
         """What is measured."""
         return self.get("metric")
 
@@ -2052,7 +2134,7 @@ class StoredAlertRule(Model):
         return self.get("silencedUntil")
 
     @property
-    def status(self) -> types.AlertStatus | None:
+    def status(self) -> t.AlertStatus | None:
         """Whether it is evaluated."""
         return self.get("status")
 
@@ -2138,7 +2220,7 @@ class StoredApp(Model):
         return self["revision"]
 
     @property
-    def status(self) -> types.Switch | None:
+    def status(self) -> t.Switch | None:
         """Whether its URL takes anything."""
         return self.get("status")
 
@@ -2196,7 +2278,7 @@ class StoredCustomer(Model):
         return one(self, "quotas", Quotas)
 
     @property
-    def region(self) -> types.Region | None:
+    def region(self) -> t.Region | None:
         return self.get("region")
 
     @property
@@ -2205,7 +2287,7 @@ class StoredCustomer(Model):
         return self["revision"]
 
     @property
-    def status(self) -> types.CustomerStatus | None:
+    def status(self) -> t.CustomerStatus | None:
         """Whether its events start executions."""
         return self.get("status")
 
@@ -2444,12 +2526,12 @@ class StoredWorkflow(Model):
         return self["revision"]
 
     @property
-    def status(self) -> types.Switch | None:
+    def status(self) -> t.Switch | None:
         """Whether new runs start."""
         return self.get("status")
 
     @property
-    def tier(self) -> types.Tier | None:
+    def tier(self) -> t.Tier | None:
         """See `Tier`."""
         return self.get("tier")
 
@@ -2515,7 +2597,7 @@ class SubscriptionView(Model):
         return self.get("event")
 
     @property
-    def state(self) -> types.SubscriptionState:
+    def state(self) -> t.SubscriptionState:
         """Where it stands."""
         return self["state"]
 
@@ -2596,7 +2678,7 @@ class TriggerSource(Model):
         return self.get("jitterSeconds")
 
     @property
-    def overlap(self) -> types.Overlap | None:
+    def overlap(self) -> t.Overlap | None:
         """What becomes of a fire while a run of an earlier one has not ended."""
         return self.get("overlap")
 
@@ -2645,7 +2727,7 @@ class TriggerSource(Model):
         return one(self, "incremental", Incremental)
 
     @property
-    def initial(self) -> types.Initial | None:
+    def initial(self) -> t.Initial | None:
         """What the first listing does."""
         return self.get("initial")
 
@@ -2681,7 +2763,7 @@ class TriggerView(Model):
     __slots__ = ()
 
     @property
-    def backoff(self) -> types.Backoff | None:
+    def backoff(self) -> t.Backoff | None:
         """How the wait grows from one attempt to the next."""
         return self.get("backoff")
 
@@ -2720,7 +2802,7 @@ class TriggerView(Model):
         return self.get("maxAttempts")
 
     @property
-    def mode(self) -> types.ExecutionMode | None:
+    def mode(self) -> t.ExecutionMode | None:
         """Whether several of its executions may run at once."""
         return self.get("mode")
 
@@ -2750,18 +2832,44 @@ class TriggerView(Model):
         return one(self, "source", TriggerSource)
 
     @property
-    def status(self) -> types.Switch | None:
+    def status(self) -> t.Switch | None:
         """Whether it fires."""
         return self.get("status")
 
     @property
-    def subscription(self) -> types.SubscriptionState | None:
+    def subscription(self) -> t.SubscriptionState | None:
         return self.get("subscription")
 
     @property
     def updated_at(self) -> str:
         """When it was last changed."""
         return self["updatedAt"]
+
+
+class UsageRow(Model):
+    """What one customer used on one day."""
+
+    __slots__ = ()
+
+    @property
+    def customer(self) -> str:
+        """The customer; empty for requests of the account itself."""
+        return self["customer"]
+
+    @property
+    def day(self) -> str:
+        """The day, `2026-11-24`, in UTC."""
+        return self["day"]
+
+    @property
+    def measure(self) -> t.Measure:
+        """What was counted."""
+        return self["measure"]
+
+    @property
+    def used(self) -> int:
+        """How much."""
+        return self["used"]
 
 
 class Verification(Model):
@@ -2774,7 +2882,7 @@ class Verification(Model):
         return self["scheme"]
 
     @property
-    def secret(self) -> types.SecretNames | None:
+    def secret(self) -> t.SecretNames | None:
         """The webhook's secret."""
         return self.get("secret")
 
@@ -2791,27 +2899,27 @@ class Verification(Model):
         return self.get("url")
 
     @property
-    def version(self) -> types.HubspotVersion | None:
+    def version(self) -> t.HubspotVersion | None:
         """Which of HubSpot's three signatures is asked for."""
         return self.get("version")
 
     @property
-    def verify_token(self) -> types.SecretNames | None:
+    def verify_token(self) -> t.SecretNames | None:
         """The verify token that was given to Meta."""
         return self.get("verifyToken")
 
     @property
-    def client_state(self) -> types.SecretNames | None:
+    def client_state(self) -> t.SecretNames | None:
         """The `clientState` that the subscription was made with."""
         return self.get("clientState")
 
     @property
-    def algorithm(self) -> types.HmacAlgorithm | None:
+    def algorithm(self) -> t.HmacAlgorithm | None:
         """The hash."""
         return self.get("algorithm")
 
     @property
-    def encoding(self) -> types.SignatureEncoding | None:
+    def encoding(self) -> t.SignatureEncoding | None:
         """How the signature is written."""
         return self.get("encoding")
 
@@ -2928,7 +3036,7 @@ class When(Model):
         return self["mode"]
 
     @property
-    def unit(self) -> types.Unit | None:
+    def unit(self) -> t.Unit | None:
         """Of what."""
         return self.get("unit")
 
@@ -2938,7 +3046,7 @@ class When(Model):
         return self.get("at")
 
     @property
-    def days(self) -> list[types.Weekday] | None:
+    def days(self) -> list[t.Weekday] | None:
         """At least one."""
         return self.get("days")
 
@@ -2995,6 +3103,7 @@ __all__ = [
     "Paging",
     "PollInterval",
     "PollRequest",
+    "PollView",
     "PollsAsked",
     "QuotaSettings",
     "QuotaView",
@@ -3030,6 +3139,7 @@ __all__ = [
     "SubscriptionView",
     "TriggerSource",
     "TriggerView",
+    "UsageRow",
     "Verification",
     "VersionView",
     "WaitingOn",

@@ -96,7 +96,7 @@ impl Mailbox {
         let future = self.post.event_loop.call0(py)?.call_method0(py, "create_future")?;
         let reply = Reply { post: Arc::clone(&self.post), handle: handle.clone(), future: Some(future.clone_ref(py)) };
         let task = handle.spawn(async move { reply.send(work.await) });
-        Ok(Call { future, task: Mutex::new(Some(task.abort_handle())) })
+        Ok(Call { future: Mutex::new(Some(future)), task: Mutex::new(Some(task.abort_handle())) })
     }
 }
 
@@ -174,13 +174,17 @@ impl Reader {
 /// A call that an event loop waits for.
 #[pyclass(frozen)]
 pub(crate) struct Call {
-    #[pyo3(get)]
-    future: Py<PyAny>,
+    future: Mutex<Option<Py<PyAny>>>,
     task: Mutex<Option<AbortHandle>>,
 }
 
 #[pymethods]
 impl Call {
+    /// Its future, which is given away: a failed one leads to the frame that waits for it, and that to the call.
+    fn future(&self) -> Option<Py<PyAny>> {
+        self.future.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
     /// Ends it if it has not ended, and lets go of its task.
     fn abort(&self) {
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();

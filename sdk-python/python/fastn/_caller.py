@@ -143,10 +143,13 @@ class Caller:
 
 async def waited(call: machine.Call) -> Any:
     """The answer of a call; one that nobody waits for any more is ended."""
+    future = call.future()
     try:
-        return await call.future
+        return await future
     finally:
         call.abort()
+        # The error that it holds has this frame in its trace.
+        del future
 
 
 class AsyncCaller:

@@ -27,7 +27,6 @@ class Mailbox:
 class Call:
     """A call that an event loop waits for."""
 
-    @property
     def future(self) -> asyncio.Future[Any]: ...
     def abort(self) -> None: ...
 

@@ -1,5 +1,5 @@
 # The door to everything; each target is one line of the README.
-.PHONY: help run test check fmt bench bench-schedules bench-cluster fuzz simulate openapi cluster cluster-down faults
+.PHONY: help run test check fmt bench bench-schedules bench-cluster bench-sdks sdks fuzz simulate openapi cluster cluster-down faults
 
 export CARGO_INCREMENTAL ?= 0
 
@@ -17,15 +17,18 @@ check: ## format, lints, and drift of derived files
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo build -q --workspace
 	target/debug/fastn openapi | diff -u docs/openapi.json - || { echo "docs/openapi.json has drifted: run make openapi"; exit 1; }
+	target/debug/fastn openapi --access | diff -u docs/ACCESS.md - || { echo "docs/ACCESS.md has drifted: run make openapi"; exit 1; }
+	target/debug/fastn openapi --against docs/api/previous.json --accepted docs/api/accepted-breaks.json
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences were not checked (cargo install cargo-deny)"; fi
 
 fmt: ## format
 	cargo fmt --all
 
-openapi: ## write the derived OpenAPI document
+openapi: ## write the derived OpenAPI document and the table of who may call what
 	cargo build -q --workspace
 	target/debug/fastn openapi > docs/openapi.json
+	target/debug/fastn openapi --access > docs/ACCESS.md
 
 cluster: ## start three brokers, PostgreSQL and three nodes here, and run the GitHub example through them
 	tests/cluster/up.sh
@@ -45,6 +48,13 @@ bench-schedules: ## measure 100,000 schedules on one node: how late they fire, a
 
 bench-cluster: ## measure a cluster beside what Kafka and PostgreSQL do alone
 	tests/cluster/bench.sh $(BENCH)
+
+sdks: ## build the wheel for Python and the packages for Node, for this platform
+	sdk-python/build.sh
+	sdk-node/build.sh
+
+bench-sdks: ## measure the clients for Rust, Python and Node against one server
+	tests/sdks/bench.sh
 
 fuzz: ## run every fuzz target for a minute each
 	fuzz/run.sh 60

@@ -6,8 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 target=${CARGO_TARGET_DIR:-$PWD/../target}
-export FASTN_BINARY=${FASTN_BINARY:-$target/debug/fastn}
-[ -x "$FASTN_BINARY" ] || { echo "sdk-python: $FASTN_BINARY is not there: cargo build --bin fastn" >&2; exit 1; }
+export FASTN_BIN=${FASTN_BIN:-$target/debug/fastn}
+[ -x "$FASTN_BIN" ] || { echo "sdk-python: $FASTN_BIN is not there: cargo build --bin fastn" >&2; exit 1; }
 wheel=$(./build.sh | tail -1)
 
 venv=$target/sdk-python/venv
@@ -18,7 +18,7 @@ python3 -m venv "$venv"
 if [ -z "${FASTN_URL:-}" ]; then
     data=$(mktemp -d)
     port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-    "$FASTN_BINARY" serve --data "$data" --listen "127.0.0.1:$port" --allow-private-addresses --log-level error > "$data/out" 2>&1 &
+    "$FASTN_BIN" serve --data "$data" --listen "127.0.0.1:$port" --allow-private-addresses --log-level error > "$data/out" 2>&1 &
     server=$!
     trap 'kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; rm -rf "$data"' EXIT
     export FASTN_URL=http://127.0.0.1:$port

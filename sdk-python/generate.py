@@ -57,7 +57,8 @@ class Document:
         schema = self.schemas[name]
         if "enum" in schema:
             return "enum"
-        if "properties" in schema or self.variants(name):
+        some = [part for part in parts(schema) if part.get("type") != "null"]
+        if "properties" in schema or some and len(self.variants(name)) == len(some):
             return "object"
         return "alias"
 
@@ -76,8 +77,8 @@ class Operation:
         parameters = told.get("parameters", [])
         self.query = [one for one in parameters if one["in"] == "query" and one["name"] not in ("cursor", "limit")]
         self.headers = {one["name"].lower() for one in parameters if one["in"] == "header"}
-        content = next(iter(told.get("requestBody", {}).get("content", {"": {}}).values()))
-        self.body: dict[str, Any] = content.get("schema", {})
+        content = told.get("requestBody", {}).get("content", {})
+        self.body: dict[str, Any] = content.get("application/json", {}).get("schema", {})
         self.needs_body = bool(told.get("requestBody", {}).get("required"))
         succeeded = [answer for status, answer in told["responses"].items() if status[0] == "2"]
         answer = next(iter(succeeded[0].get("content", {"": {}}).values())).get("schema", {})
@@ -156,7 +157,7 @@ def hint(document: Document, schema: dict[str, Any], write: bool) -> str:
         in_types = write or document.kind(name) != "object"
         return ("" if write else "t." if in_types else "") + title(name)
     if "enum" in schema:
-        return f"Literal[{', '.join(json.dumps(value) for value in schema['enum'])}]"
+        return f"Literal[{', '.join(json.dumps(value) for value in schema['enum'] if value is not None)}]"
     if parts(schema):
         return " | ".join(dict.fromkeys(hint(document, part, write) for part in parts(schema)))
     kind = schema.get("type")
@@ -179,7 +180,8 @@ def reached(document: Document, starts: list[Any]) -> set[str]:
     while todo:
         one = todo.pop()
         if isinstance(one, dict):
-            if "$ref" in one and reference(one) not in found:
+            # Other parts of the document are refused requests, which have one shape.
+            if "/schemas/" in one.get("$ref", "") and reference(one) not in found:
                 name = reference(one)
                 # A page has its rows written out.
                 named = [name, name.removeprefix("Page_")] if name.startswith("Page_") else [name]
@@ -214,7 +216,7 @@ def types_module(document: Document) -> str:
             out += f"{title(name)} = Literal[\n    {values},\n]\n{text(schema.get('description'), '')}\n"
         elif kind == "alias":
             given = [as_runtime(hint(document, part, True)) for part in parts(schema)] or [hint(document, schema, True)]
-            out += f"{title(name)} = Union[{', '.join(given)}]\n{text(schema.get('description'), '')}\n"
+            aliases += f"{title(name)} = Union[{', '.join(given)}]\n{text(schema.get('description'), '')}\n"
         elif parts(schema):
             names = []
             for variant in document.variants(name):
@@ -265,7 +267,7 @@ def typed_dict(document: Document, name: str, schema: dict[str, Any]) -> str:
 
 def models_module(document: Document) -> str:
     starts = [operation.told["responses"].get(status) for operation in document.operations for status in ("200", "201", "202")]
-    read = reached(document, [*starts, {"$ref": "#/ExecutionUpdate"}, {"$ref": "#/AlertNotice"}])
+    read = reached(document, [*starts, {"$ref": "#/schemas/ExecutionUpdate"}, {"$ref": "#/schemas/AlertNotice"}])
     out = HEAD.format(
         about="What is answered: dictionaries with the names of the wire, and attributes with Python's names and types."
     )
@@ -455,7 +457,6 @@ def body_of(document: Document, operation: Operation, positional: list[str], key
     if answered == stored or answered == f"{name}View":
         told += f" | models.{title(answered)}"
     if operation.id == "sendEvents":
-        told += f" | list[types.{title(name)}]"
         positional.append(f"event: {told}")
         return "event"
     positional.append(f"body: {told}" + ("" if operation.needs_body else " | None = None"))

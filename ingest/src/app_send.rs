@@ -13,7 +13,7 @@ use fastn_domain::catalog::{CompiledApp, app_source};
 use fastn_domain::{AppId, CustomerId, Scope, Timestamp};
 
 use crate::app::{AppEvents, Recipients};
-use crate::auth::{Caller, authenticate, customer_header, known_scope};
+use crate::auth::{Caller, authenticate, known_scope};
 use crate::body::{self, Encoding, Received};
 use crate::cloudevents::structured::checked;
 use crate::draft::{self, ATTRIBUTE_BYTES_MAX, Draft, Envelope};
@@ -59,7 +59,7 @@ pub fn parse_sent_app_events(
     now: Timestamp,
 ) -> Result<AppEvents, Problem> {
     let key = idempotency_key(headers)?;
-    let named = customer_header(headers)?.or_else(|| caller.customer.clone());
+    let named = caller.acts_for(headers)?;
     let text = std::str::from_utf8(body).map_err(|_| invalid_part("body", "is not UTF-8"))?;
     let is_list = text.trim_ascii_start().starts_with('[');
     let sent = if is_list { list(text)? } else { vec![read(text, String::new())?] };

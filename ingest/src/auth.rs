@@ -34,16 +34,23 @@ impl Caller {
     /// `VALIDATION_ERROR` without any or with one that is no id, `FORBIDDEN` for one that the key may not act for,
     /// `NOT_FOUND` for one that the account does not have.
     pub fn scope(&self, catalog: &Catalog, headers: &HeaderMap) -> Result<Scope, Problem> {
-        let customer = match (customer_header(headers)?, &self.customer) {
+        let customer = self.acts_for(headers)?.ok_or_else(customer_missing)?;
+        known_scope(catalog, Scope::new(self.account.clone(), customer))
+    }
+
+    /// The customer that the customer header names, else the one that the key is bound to, if it is to one.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` for one that is no id, `FORBIDDEN` for one that the key may not act for.
+    pub fn acts_for(&self, headers: &HeaderMap) -> Result<Option<CustomerId>, Problem> {
+        match (customer_header(headers)?, &self.customer) {
             (Some(asked), Some(own)) if asked != *own => {
                 let detail = format!("The access key {} acts for another customer than {asked}.", self.key_id);
-                return Err(Problem::new(ErrorCode::Forbidden, detail));
+                Err(Problem::new(ErrorCode::Forbidden, detail))
             }
-            (Some(asked), _) => asked,
-            (None, Some(own)) => own.clone(),
-            (None, None) => return Err(customer_missing()),
-        };
-        known_scope(catalog, Scope::new(self.account.clone(), customer))
+            (Some(asked), _) => Ok(Some(asked)),
+            (None, own) => Ok(own.clone()),
+        }
     }
 }
 

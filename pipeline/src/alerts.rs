@@ -31,7 +31,7 @@ use std::sync::Arc;
 use fastn_contract::alert::{AlertNotice, AlertNotification, AlertState, AlertView};
 use fastn_domain::catalog::{Catalog, CompiledAlert};
 use fastn_domain::ids::AccountId;
-use fastn_domain::time::{Clock, Timestamp};
+use fastn_domain::time::{Agenda, Clock, Timestamp};
 use fastn_log::{Log, Membership};
 use fastn_store::{Store, Vault};
 use tokio::sync::watch;
@@ -44,10 +44,13 @@ use evaluator::Evaluator;
 use notice::Notice;
 use notify::Notifier;
 
+use crate::processor::Intercept;
+
 /// Alerts of this node. Dropping it ends them at once, which is as safe as a kill.
 #[derive(Debug)]
 pub struct Alerts {
     task: JoinHandle<()>,
+    agenda: Arc<Agenda>,
 }
 
 /// What alerts stand on.
@@ -67,8 +70,14 @@ impl Alerts {
     /// Evaluates while `membership`, that of the projectors, owns partition 0.
     pub fn start(parts: AlertParts, membership: Membership, channels: Channels, options: AlertOptions) -> Self {
         observe::started();
-        let evaluator = Evaluator::new(parts, channels, options);
-        Self { task: tokio::spawn(evaluator.run(membership)) }
+        let agenda = Arc::new(Agenda::default());
+        let evaluator = Evaluator::new(parts, channels, options, agenda.clone());
+        Self { task: tokio::spawn(evaluator.run(membership)), agenda }
+    }
+
+    /// When rules are evaluated and messages are sent next.
+    pub fn agenda(&self) -> &Agenda {
+        &self.agenda
     }
 }
 
@@ -92,7 +101,20 @@ impl Channels {
         vault: Arc<Vault>,
         catalog: watch::Receiver<Arc<Catalog>>,
     ) -> Result<Self, reqwest::Error> {
-        Ok(Self(Arc::new(Notifier::new(allow_private_addresses, vault, catalog)?)))
+        Self::asking(allow_private_addresses, vault, catalog, None)
+    }
+
+    /// The same, which asks `intercept` before each message.
+    ///
+    /// # Errors
+    /// TLS can't be set up.
+    pub fn asking(
+        allow_private_addresses: bool,
+        vault: Arc<Vault>,
+        catalog: watch::Receiver<Arc<Catalog>>,
+        intercept: Option<Intercept>,
+    ) -> Result<Self, reqwest::Error> {
+        Ok(Self(Arc::new(Notifier::new(allow_private_addresses, vault, catalog)?.asking(intercept))))
     }
 
     /// Sends a test to each channel of a rule, once.

@@ -8,6 +8,7 @@ mod answers;
 pub(crate) mod calls;
 pub(crate) mod claim;
 mod driver;
+pub(crate) mod intercept;
 pub mod machine;
 mod observe;
 mod outbound;
@@ -19,6 +20,7 @@ mod traces;
 
 pub use answers::{Answers, Forward, Ticket};
 pub use calls::{CALL_RESPONSE_BYTES_MAX, CALL_TIMEOUT_MS_MAX, CALLS_PER_ORIGIN_MAX};
+pub use intercept::{CallBy, Decide, Instead, Intercept, OutsideCall};
 pub use outbound::{Outbound, OutboundAnswer, OutboundLimits, OutboundRequest};
 pub use pipeline::{Pipeline, PipelineConfig, PipelineError, TrimFloor};
 pub use state_of::state_of;

@@ -136,6 +136,14 @@ impl Projector {
         self.changes.clone()
     }
 
+    /// Whether everything that the journal of the owned partitions holds is in SQL.
+    pub fn is_caught_up(&self) -> bool {
+        let projected = self.projected.borrow();
+        let mut partitions = projected.iter();
+        !projected.is_empty()
+            && partitions.all(|(partition, next)| *next >= *self.log.tail(Topic::Executions, *partition).borrow())
+    }
+
     /// Waits until everything that the journal of the owned partitions holds now is in SQL. False when `deadline` passes.
     pub async fn caught_up(&self, deadline: Duration) -> bool {
         let mut projected = self.projected.clone();

@@ -6,10 +6,8 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
-use fastn_domain::Clock;
-use fastn_domain::catalog::Catalog;
 use fastn_store::Store;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::failures::Failures;
@@ -20,23 +18,24 @@ const MARK_EVERY: &str = "*/5 * * * * *";
 /// A schedule that fails goes on for so long at most before it is switched off.
 const FAILURES_EVERY: &str = "2/5 * * * * *";
 
+/// Failures are looked at by one at a time.
+pub(crate) type SharedFailures = Arc<Mutex<Failures>>;
+
 /// The jobs, until this is dropped.
 pub(crate) struct Clockwork(JobScheduler);
 
 impl Clockwork {
     pub(crate) async fn start(
         store: Arc<dyn Store>,
-        catalog: watch::Receiver<Arc<Catalog>>,
-        clock: Arc<dyn Clock>,
+        failures: SharedFailures,
         through: Arc<AtomicI64>,
     ) -> Result<Self, JobSchedulerError> {
         let jobs = JobScheduler::new().await?;
-        let marks = store.clone();
+        let marks = store;
         let mark = Job::new_async(MARK_EVERY, move |_, _| {
             let (store, through) = (marks.clone(), through.clone());
             Box::pin(async move { keep_mark(store.as_ref(), &through).await })
         })?;
-        let failures = Arc::new(Mutex::new(Failures::new(store, catalog, clock)));
         let look = Job::new_async(FAILURES_EVERY, move |_, _| {
             let failures = failures.clone();
             Box::pin(async move {

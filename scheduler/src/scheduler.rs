@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use fastn_domain::catalog::Catalog;
-use fastn_domain::{Clock, Residency, Timestamp};
+use fastn_domain::{Agenda, Clock, Residency, Timestamp};
 use fastn_log::Log;
 use fastn_store::{Store, StoreResult};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
-use crate::clockwork::Clockwork;
+use crate::clockwork::{Clockwork, SharedFailures};
+use crate::failures::Failures;
 use crate::firing::Firing;
 use crate::making::Maker;
 use crate::observe;
@@ -73,6 +74,7 @@ pub struct Turner {
     followed: Option<u64>,
     caught_up: bool,
     through: Arc<AtomicI64>,
+    agenda: Arc<Agenda>,
 }
 
 impl Turner {
@@ -96,6 +98,7 @@ impl Turner {
             followed: None,
             caught_up: false,
             through: Arc::new(AtomicI64::new(NOTHING_YET)),
+            agenda: Arc::default(),
         }
     }
 
@@ -229,6 +232,13 @@ impl Turner {
         known(&self.through)
     }
 
+    fn tell_rest(&self, rests: bool) {
+        match (rests, self.followed) {
+            (true, Some(revision)) => self.agenda.rests(self.next_due(), revision),
+            _ => self.agenda.works(),
+        }
+    }
+
     fn wait(&self) -> Duration {
         let now = self.clock.now();
         let next = self.timetable.next_due().map_or(self.config.look_every, |due| due.since(now));
@@ -258,6 +268,8 @@ pub(crate) async fn keep_mark(store: &dyn Store, through: &AtomicI64) {
 /// A node's scheduler. It ends when this is dropped.
 pub struct Scheduler {
     task: JoinHandle<()>,
+    agenda: Arc<Agenda>,
+    failures: SharedFailures,
     through: Arc<AtomicI64>,
     store: Arc<dyn Store>,
     _clockwork: Clockwork,
@@ -274,9 +286,21 @@ impl Scheduler {
         config: SchedulerConfig,
     ) -> Result<Self, tokio_cron_scheduler::JobSchedulerError> {
         let turner = Turner::new(log, store.clone(), catalog.clone(), clock.clone(), residency, config);
-        let through = turner.through.clone();
-        let clockwork = Clockwork::start(store.clone(), catalog, clock, through.clone()).await?;
-        Ok(Self { task: tokio::spawn(run(turner)), through, store, _clockwork: clockwork })
+        let (through, agenda) = (turner.through.clone(), turner.agenda.clone());
+        let failures: SharedFailures = Arc::new(Mutex::new(Failures::new(store.clone(), catalog, clock)));
+        let clockwork = Clockwork::start(store.clone(), failures.clone(), through.clone()).await?;
+        Ok(Self { task: tokio::spawn(run(turner)), agenda, failures, through, store, _clockwork: clockwork })
+    }
+
+    /// When something fires next.
+    pub fn agenda(&self) -> &Agenda {
+        &self.agenda
+    }
+
+    /// Looks now at what has failed. It is looked at every few seconds anyway; whoever moves the clock by hours between two
+    /// looks asks for one.
+    pub async fn look_at_failures(&self) {
+        self.failures.lock().await.look().await;
     }
 
     /// Ends it and writes how far it has come.
@@ -296,6 +320,7 @@ async fn run(mut turner: Turner) {
     let mut wait = Duration::from_millis(50);
     let mut store_away = false;
     loop {
+        turner.agenda.works();
         let mut all = turner.turn().await;
         if !turner.caught_up && turner.followed.is_some() {
             let caught_up = turner.catch_up().await;
@@ -317,6 +342,8 @@ async fn run(mut turner: Turner) {
             true => turner.wait().min(turner.config.ahead_pause),
             false => turner.wait(),
         };
+        turner.tell_rest(turner.caught_up);
+        let (clock, next_due) = (turner.clock.clone(), turner.next_due());
         let mut changes = turner.catalog.clone();
         let follow_every = turner.config.follow_every;
         // A change wakes it, but not at once: others may come with it.
@@ -329,6 +356,16 @@ async fn run(mut turner: Turner) {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = changed => {}
+            // A clock that is moved does not wait for the next look.
+            () = moved_to(&*clock, next_due) => {}
         }
+    }
+}
+
+/// Waits until a clock that somebody moves has come to `at`; for ever on any other.
+async fn moved_to(clock: &dyn Clock, at: Option<Timestamp>) {
+    match at.and_then(|at| clock.alarm(at)) {
+        Some(alarm) => alarm.await,
+        None => std::future::pending().await,
     }
 }

@@ -15,7 +15,7 @@ import pytest
 import fastn
 from scripted import unused_port
 
-BINARY = os.environ.get("FASTN_BINARY", "")
+BINARY = os.environ.get("FASTN_BIN", "")
 DEADLINE = 60.0
 
 SLEEPS = "export default async function (ctx) { await ctx.sleep('2s'); return ctx.input; }"
@@ -62,7 +62,7 @@ def until(holds: Callable[[], Any]) -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Node, fastn.Fastn]]:
     if not BINARY:
-        pytest.skip("needs a server to kill: sdk-python/check.sh names one by FASTN_BINARY")
+        pytest.skip("needs a server to kill: sdk-python/check.sh names one by FASTN_BIN")
     node = Node(tmp_path_factory.mktemp("node"))
     try:
         with node.client() as client:

@@ -108,7 +108,10 @@ impl Follower {
                 }
             }
             let Some(chunks) = self.chunks.as_mut() else {
+                let again = self.connected;
                 match self.connect().await {
+                    // The first connection broke before it told where it was.
+                    Ok(()) if again && self.last.is_none() => return Some(Ok(RawUpdate::Missed)),
                     Ok(()) => continue,
                     Err(error) => {
                         self.ended = true;
@@ -118,7 +121,7 @@ impl Follower {
             };
             match tokio::time::timeout(SILENCE_MAX, chunks.next()).await {
                 Ok(Some(Ok(chunk))) if self.buffer.len() + chunk.len() <= EVENT_BYTES_MAX => {
-                    (self.failures, self.connected) = (0, true);
+                    self.failures = 0;
                     self.buffer.extend_from_slice(&chunk);
                 }
                 _ => {
@@ -147,6 +150,7 @@ impl Follower {
             match self.transport.open(&call).await {
                 Ok(response) => {
                     self.chunks = Some(Box::pin(response.bytes_stream()));
+                    self.connected = true;
                     return Ok(());
                 }
                 Err(error) if error.is_transient() && self.failures < attempts_max => {}

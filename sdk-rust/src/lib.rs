@@ -1,16 +1,9 @@
-//! The fastn client for Rust, and the core of every other SDK.
+#![doc = include_str!("../README.md")]
 //!
-//! ```no_run
-//! # async fn demo() -> Result<(), fastn_sdk::Error> {
-//! let fastn = fastn_sdk::Fastn::builder().access_key("fsk_test_…").account("acc_demo").build()?;
-//! let acme = fastn.customer("cus_acme");
-//! let answer = acme.run("triage", serde_json::json!({"issue": 7})).await?;
-//! println!("{}", answer.execution_id);
-//! # Ok(()) }
-//! ```
+//! # How it is built
 //!
-//! It owns authentication, retries, idempotency keys, timeouts, paging and the decoding of errors. It knows the wire types
-//! of `fastn-contract` and nothing else of the server.
+//! It owns authentication, retries, idempotency keys, timeouts, paging, live updates and the decoding of errors; the clients
+//! for Python and Node only convert. It knows the wire types of [`contract`] and nothing else of the server.
 
 mod batch;
 mod client;

@@ -281,7 +281,7 @@ impl Transport {
     async fn once(&self, call: &Call) -> Result<Bytes, Error> {
         let operation = operation(call);
         let _turn = self.0.turns.acquire().await.expect("nobody closes it");
-        let request = self.request(call).timeout(call.timeout.unwrap_or(self.0.timeout));
+        let request = self.request(call)?.timeout(call.timeout.unwrap_or(self.0.timeout));
         let response = request.send().await.map_err(|error| not_sent(&operation, self.url(), &error))?;
         let head = Head::of(&response);
         let body = response.bytes().await.map_err(|error| not_sent(&operation, self.url(), &error))?;
@@ -301,7 +301,7 @@ impl Transport {
 
     async fn open_once(&self, call: &Call) -> Result<Response, Error> {
         let operation = operation(call);
-        let request = self.request(call).header(ACCEPT, "text/event-stream");
+        let request = self.request(call)?.header(ACCEPT, "text/event-stream");
         let response = match tokio::time::timeout(self.0.timeout, request.send()).await {
             Ok(sent) => sent.map_err(|error| not_sent(&operation, self.url(), &error))?,
             Err(_) => return Err(Error::new(ErrorKind::Unknown, operation, "the stream did not open in time")),
@@ -314,17 +314,21 @@ impl Transport {
         Err(Error::answered(&operation, head, &body))
     }
 
-    fn request(&self, call: &Call) -> reqwest::RequestBuilder {
+    fn request(&self, call: &Call) -> Result<reqwest::RequestBuilder, Error> {
+        if let Some(part) = call.segments.iter().find(|part| matches!(part.as_str(), "" | "." | "..")) {
+            let detail = format!("{part:?} cannot be part of a path; is an id missing?");
+            return Err(Error::new(ErrorKind::Config, operation(call), detail));
+        }
         let home = self.0.homes.lock().unwrap_or_else(PoisonError::into_inner).get(&call.customer()).cloned();
         let mut url = home.unwrap_or_else(|| self.0.url.clone());
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(&call.segments);
         }
         let request = self.0.http.request(call.method.clone(), url).headers(call.headers.clone()).query(&call.query);
-        match &call.body {
+        Ok(match &call.body {
             Some(body) => request.body(body.clone()),
             None => request,
-        }
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+pub mod access;
 mod alerts;
 mod app_ports;
 mod apps;
@@ -39,6 +40,7 @@ mod ports;
 mod problem;
 mod reference;
 mod replays;
+mod request_id;
 mod resources;
 mod retention;
 mod runs;
@@ -90,7 +92,7 @@ impl Deref for Api {
 /// Must be called within a runtime.
 pub fn router(ports: Ports, edge: Router, serves_api: bool) -> Router {
     let live = stream::Live::start(&ports.activity, ports.stopping.clone());
-    let limits = limits::Limits::start(ports.store.clone(), ports.stopping.clone());
+    let limits = limits::Limits::start(ports.store.clone(), ports.clock.clone(), ports.stopping.clone());
     let api = Api(Arc::new(ApiState { ports, repeats: idempotency::InFlight::default(), live, limits }));
     let protected = if serves_api { protected().split_for_parts().0 } else { Router::new() };
     let (open, _) = open().split_for_parts();
@@ -108,15 +110,21 @@ pub fn router(ports: Ports, edge: Router, serves_api: bool) -> Router {
         .layer(DefaultBodyLimit::max(extract::BODY_BYTES_MAX))
         .layer(middleware::from_fn(problem::dress))
         .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(middleware::from_fn(request_id::identify))
 }
 
 /// The OpenAPI document as it is served.
 pub fn document() -> serde_json::Value {
+    openapi::finish(raw_document())
+}
+
+/// What the handlers' own annotations say.
+fn raw_document() -> serde_json::Value {
     let (_, mut document) = protected().split_for_parts();
     let (_, open) = open().split_for_parts();
     document.merge(open);
     document.merge(events::edge_document());
-    openapi::finish(document)
+    serde_json::to_value(document).expect("the document is plain data")
 }
 
 fn protected() -> OpenApiRouter<Api> {

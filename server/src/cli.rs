@@ -20,14 +20,17 @@ mod configure;
 mod customers;
 mod doctor;
 mod migrate;
+mod openapi;
 mod polls;
-mod print;
+pub(crate) mod print;
 mod progress;
 mod replays;
 mod run;
 mod schedules;
-mod send;
+pub(crate) mod send;
 pub(crate) mod style;
+mod test;
+mod test_server;
 mod usage;
 
 const AFTER: &str = "\
@@ -60,6 +63,10 @@ enum Command {
         #[command(flatten)]
         layer: Layer,
     },
+    /// Run a project's tests, or make one of an execution
+    Test(test::Test),
+    /// Run a platform for tests: empty, on a clock that the test moves, with calls to the outside answered by mocks
+    TestServer(test_server::TestServerCommand),
     /// Run a node
     #[command(
         after_help = "Example: fastn serve --config fastn-server.yaml --data /var/lib/fastn --listen 0.0.0.0:7400"
@@ -160,7 +167,17 @@ enum Command {
         layer: Layer,
     },
     /// Print the OpenAPI document
-    Openapi,
+    Openapi {
+        /// Print who may call which operation instead, as Markdown
+        #[arg(long, conflicts_with = "against")]
+        access: bool,
+        /// Print instead what breaks for clients of an earlier document, and fail if something does
+        #[arg(long, value_name = "FILE")]
+        against: Option<PathBuf>,
+        /// With --against: a file of breaks that are meant, each with its reason
+        #[arg(long, value_name = "FILE", requires = "against")]
+        accepted: Option<PathBuf>,
+    },
     /// Write the type declarations of workflows into a project, for editors
     Types {
         /// The project's folder
@@ -229,6 +246,8 @@ pub fn run() -> ExitCode {
 async fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Dev { directory, layer } => crate::dev::run(directory, layer).await,
+        Command::Test(command) => test::run(command).await,
+        Command::TestServer(command) => test_server::run(command).await,
         Command::Serve { config, layer } => serve(config, layer).await,
         Command::Apply { directory, remote } => configure::apply(&directory, &remote).await,
         Command::Publish { file, workflow, deploy, remote } => {
@@ -254,7 +273,9 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Bench(bench) => bench::run(bench).await,
         Command::Doctor { config, layer } => doctor::run(config.as_deref(), layer).await,
         Command::Rebuild { config, layer } => doctor::rebuild(config.as_deref(), layer).await,
-        Command::Openapi => print::value(&crate::api::document()),
+        Command::Openapi { access: true, .. } => openapi::access(),
+        Command::Openapi { against: Some(earlier), accepted, .. } => openapi::compare(&earlier, accepted.as_deref()),
+        Command::Openapi { .. } => print::value(&crate::api::document()),
         Command::Types { directory } => configure::types(&directory),
     }
 }
@@ -373,6 +394,8 @@ mod tests {
             "usage",
             "migrate",
             "doctor",
+            "test",
+            "test-server",
             "rebuild",
             "openapi",
             "types",
@@ -407,6 +430,9 @@ mod tests {
             "fastn customers export cus_acme --output acme.ndjson",
             "fastn customers erase cus_acme --yes",
             "fastn retention set --activity-days 90 --payload-days 7",
+            "fastn test my-project triage",
+            "fastn test --record exec_1 --customer cus_acme",
+            "fastn test-server my-project --at 2026-03-29T00:00:00Z --frozen",
         ] {
             super::Cli::command().try_get_matches_from(line.split(' ')).expect(line);
         }

@@ -143,13 +143,28 @@ impl Project {
             Some(url) if name == DEV_URL => Some(url.trim_end_matches('/').to_owned()),
             _ => std::env::var(name).ok(),
         };
+        self.fill_by(&variable)
+    }
+
+    /// Fills them for tests, which need no real secret: where a variable is not set stands `test-NAME`.
+    ///
+    /// # Errors
+    /// A `${` without its end.
+    pub(crate) fn fill_for_tests(&mut self, url: &str) -> anyhow::Result<()> {
+        self.fill_by(&|name| match name {
+            DEV_URL => Some(url.to_owned()),
+            _ => Some(std::env::var(name).unwrap_or_else(|_| format!("test-{name}"))),
+        })
+    }
+
+    fn fill_by(&mut self, variable: &impl Fn(&str) -> Option<String>) -> anyhow::Result<()> {
         for secret in &mut self.manifest.secrets {
-            secret.value = filled(&secret.value, &variable).with_context(|| format!("secret {}", secret.name))?;
+            secret.value = filled(&secret.value, variable).with_context(|| format!("secret {}", secret.name))?;
         }
         for config in &mut self.manifest.env_config {
             if let serde_json::Value::String(text) = &mut config.value {
                 let place = || format!("configuration {}/{}", config.environment, config.key);
-                *text = filled(text, &variable).with_context(place)?;
+                *text = filled(text, variable).with_context(place)?;
             }
         }
         Ok(())

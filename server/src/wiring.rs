@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
 use axum::Router;
@@ -13,13 +13,13 @@ use fastn_domain::catalog::{AccessKey, Catalog, ResourceKind};
 use fastn_domain::time::Clock;
 use fastn_ingest::{Ingest, IngestConfig};
 use fastn_log::Log;
-use fastn_pipeline::alerts::{AlertOptions, AlertParts, Alerts, Channels};
+use fastn_pipeline::alerts::{AlertParts, Alerts, Channels};
 use fastn_pipeline::otlp::{Otlp, OtlpOptions};
 use fastn_pipeline::processor::machine::Answer;
 use fastn_pipeline::processor::{Answers, Pipeline, PipelineConfig};
-use fastn_pipeline::projector::{self, Projector, ProjectorOptions, Retention, RetentionOptions};
+use fastn_pipeline::projector::{self, Projector, ProjectorOptions, Retention};
 use fastn_pipeline::sealing::SealedLog;
-use fastn_scheduler::{Poller, PollerConfig, PollerParts, Scheduler, SchedulerConfig};
+use fastn_scheduler::{Poller, PollerConfig, PollerParts, Scheduler};
 use fastn_store::{CatalogFeed, Expect, FeedOptions, MasterKey, ResourceWrite, Store, Vault};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
@@ -29,16 +29,18 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{ActivityChange, AwaitRun, CatalogView, Jobs, Ports, RunOutcome, RunTicket, SourceError};
-use crate::clock::SystemClock;
 use crate::config::{Role, ServeConfig};
 
 mod answers;
 mod apps;
 mod backends;
 mod polls;
+mod rest;
+mod surroundings;
 mod upkeep;
 
 pub(crate) use backends::{Found, examine, kafka_options, open_log, open_store};
+pub(crate) use surroundings::Surroundings;
 
 /// Changes that wait for the API's numbering.
 const CHANGES_QUEUE_MAX: usize = 8_192;
@@ -74,22 +76,39 @@ pub(crate) struct Node {
     store: Arc<dyn Store>,
     activity: broadcast::Sender<Arc<ActivityChange>>,
     stopping: Stopping,
-    server: JoinHandle<std::io::Result<()>>,
+    server: Option<JoinHandle<std::io::Result<()>>>,
     roles: Roles,
     trimmer: Option<JoinHandle<()>>,
     jobs: Option<Jobs>,
+    clock: Arc<dyn Clock>,
+    catalog: watch::Receiver<Arc<Catalog>>,
+    /// Every HTTP route, for a node that does not listen itself.
+    pub(crate) app: Router,
     _feed: CatalogFeed,
 }
 
 impl Node {
     /// Opens the data, starts the roles, and listens. `extra` are routes of the development mode.
     pub(crate) async fn start(config: &ServeConfig, extra: Router) -> anyhow::Result<Self> {
+        let listener = listen(config.listen).await?;
+        let address = listener.local_addr()?;
+        let mut node = Self::start_in(Surroundings::default(), config, address, extra).await?;
+        node.server = Some(serve(listener, node.app.clone(), &node.stopping.closed));
+        Ok(node)
+    }
+
+    /// The same in other surroundings, behind somebody who listens at `address`.
+    pub(crate) async fn start_in(
+        surroundings: Surroundings,
+        config: &ServeConfig,
+        address: SocketAddr,
+        extra: Router,
+    ) -> anyhow::Result<Self> {
         // What is in it is the customers': no other user of the machine reads it.
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data);
         made.with_context(|| format!("make the data directory {}", config.data.display()))?;
-        let metrics = metrics_recorder()?;
-        let log = open_log(config).await?;
-        let store = open_store(config).await?;
+        let log = open_log(config, surroundings.clock.clone()).await?;
+        let store = open_store(config, surroundings.clock.clone()).await?;
         let master = backends::master_key(config)?;
         let (vault, seed_key) = (Arc::new(Vault::new(&master)), master.derive("fastn 2026 execution seeds"));
         let access_key = if config.alone() { Some(ensure_key(store.as_ref(), config).await?) } else { None };
@@ -103,9 +122,8 @@ impl Node {
             answered: CancellationToken::new(),
         };
         let (activity, _) = broadcast::channel(CHANGES_QUEUE_MAX);
+        let metrics = metrics_recorder(&stopping.closed)?;
 
-        let listener = listen(config.listen).await?;
-        let address = listener.local_addr()?;
         let apart = match config.internal_listen {
             Some(internal) => Some(listen(internal).await?),
             None => None,
@@ -118,16 +136,28 @@ impl Node {
         let (readers, _) = watch::channel(0);
         let (catalog, readers) = (&catalog, &readers);
         let log: Arc<dyn Log> = Arc::new(SealedLog::new(log, catalog.clone(), vault.clone()));
-        let parts = Parts { config, log: &log, store: &store, catalog, vault: &vault, activity: &activity, readers };
+        let parts = Parts {
+            surroundings: &surroundings,
+            config,
+            log: &log,
+            store: &store,
+            catalog,
+            vault: &vault,
+            activity: &activity,
+            readers,
+        };
         let open_secret = open_with(vault.clone());
-        let channels = Channels::new(config.allow_private_addresses, vault.clone(), catalog.clone())?;
+        let Surroundings { clock, intercept, .. } = &surroundings;
+        let allow_private = config.allow_private_addresses;
+        let channels = Channels::asking(allow_private, vault.clone(), catalog.clone(), intercept.clone())?;
         let roles = Roles::start(&parts, &answers, &channels, seed_key).await?;
         let keep = upkeep::Keep {
             bytes: config.log_bytes_max,
             time: std::time::Duration::from_secs(3_600 * u64::from(config.log_keep_hours)),
         };
         let ports = Ports {
-            apps: apps::ports(open_secret, config.allow_private_addresses, config.public_url.clone())?,
+            apps: apps::ports(open_secret, allow_private, intercept.clone(), config.public_url.clone())?,
+            clock: clock.clone(),
             store: store.clone(),
             log: log.clone(),
             catalog: CatalogView(catalog.clone()),
@@ -135,7 +165,7 @@ impl Node {
             residency: Arc::new(config.residency()),
             compile: Arc::new(compile),
             seal: seal_with(vault.clone()),
-            test_channels: test_channels(channels.clone()),
+            test_channels: test_channels(channels.clone(), clock.clone()),
             await_run: await_run(answers),
             activity: activity.clone(),
             readers: readers.clone(),
@@ -146,10 +176,24 @@ impl Node {
         let jobs = config.has(Role::Api).then(|| Jobs::start(ports.clone()));
         let edge = if config.has(Role::Ingest) { edge(&parts) } else { Router::new() };
         let app = crate::api::router(ports, edge.merge(between).merge(extra), config.has(Role::Api));
-        let server = serve(listener, app, &stopping.closed);
-        let trim = |pipeline| tokio::spawn(upkeep::trim(log.clone(), store.clone(), pipeline, keep));
+        let trim = |pipeline| tokio::spawn(upkeep::trim(log.clone(), store.clone(), pipeline, clock.clone(), keep));
         let trimmer = roles.pipeline.clone().map(trim);
-        Ok(Self { address, access_key, log, store, activity, stopping, server, roles, trimmer, jobs, _feed: feed })
+        Ok(Self {
+            address,
+            access_key,
+            activity,
+            stopping,
+            server: None,
+            roles,
+            trimmer,
+            jobs,
+            clock: clock.clone(),
+            catalog: catalog.clone(),
+            app,
+            _feed: feed,
+            log,
+            store,
+        })
     }
 
     /// Changes of executions as they come.
@@ -164,7 +208,9 @@ impl Node {
         leaving.cancel();
         tokio::time::sleep(*time).await;
         self.stopping.closed.cancel();
-        let _slow_readers_are_cut = tokio::time::timeout(DRAIN, self.server).await;
+        if let Some(server) = self.server {
+            let _slow_readers_are_cut = tokio::time::timeout(DRAIN, server).await;
+        }
         self.stopping.answered.cancel();
         drop(self.roles.poller.take());
         drop(self.jobs);
@@ -202,6 +248,7 @@ fn serve(listener: TcpListener, app: Router, stopping: &CancellationToken) -> Jo
 
 /// What the roles are made of.
 struct Parts<'a> {
+    surroundings: &'a Surroundings,
     config: &'a ServeConfig,
     log: &'a Arc<dyn Log>,
     store: &'a Arc<dyn Store>,
@@ -216,9 +263,9 @@ struct Roles {
     pipeline: Option<Arc<Pipeline>>,
     projector: Option<Projector>,
     _watcher: Option<Projector>,
-    _retention: Option<Retention>,
+    retention: Option<Retention>,
     scheduler: Option<Scheduler>,
-    _alerts: Option<Alerts>,
+    alerts: Option<Alerts>,
     _otlp: Option<Otlp>,
     poller: Option<Poller>,
 }
@@ -230,16 +277,16 @@ impl Roles {
         channels: &Channels,
         seed_key: [u8; 32],
     ) -> anyhow::Result<Self> {
-        let Parts { config, log, store, catalog, vault, activity, readers } = parts;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let Parts { surroundings, config, log, store, catalog, vault, activity, readers } = parts;
+        let clock = &surroundings.clock;
         let mut roles = Self {
             pipeline: None,
             projector: None,
             _watcher: None,
-            _retention: None,
+            retention: None,
             scheduler: None,
             poller: None,
-            _alerts: None,
+            alerts: None,
             _otlp: None,
         };
         if config.has(Role::Pipeline) {
@@ -249,6 +296,7 @@ impl Roles {
                 // Others read the topics of a cluster; nobody reads those of an embedded log.
                 traces: !config.alone(),
                 seed_key,
+                intercept: surroundings.intercept.clone(),
                 ..PipelineConfig::default()
             };
             let (log, catalog, vault) = (Arc::clone(log), watch::Receiver::clone(catalog), Arc::clone(vault));
@@ -257,10 +305,9 @@ impl Roles {
         }
         if config.has(Role::Projector) {
             let membership = log.join("projector").await?;
-            let projector =
-                Projector::start(Arc::clone(log), Arc::clone(store), membership, ProjectorOptions::default());
+            let projector = Projector::start(Arc::clone(log), Arc::clone(store), membership, surroundings.projector());
             roles.projector = Some(projector);
-            roles._alerts = Some(evaluate_alerts(parts, channels).await?);
+            roles.alerts = Some(evaluate_alerts(parts, channels).await?);
             roles._otlp = export_traces(parts).await?;
         }
         // The API shows what all projectors write. One that is alone hears it from its own.
@@ -274,12 +321,12 @@ impl Roles {
         }
         if config.has(Role::Scheduler) {
             let (of_store, of_catalog) = (Arc::clone(store), watch::Receiver::clone(catalog));
-            let retention = Retention::start(of_store, of_catalog, clock.clone(), RetentionOptions::default());
-            roles._retention = Some(retention);
-            roles.poller = Some(Poller::start(parts.poller(&clock)?, PollerConfig::default()));
+            let retention = Retention::start(of_store, of_catalog, clock.clone(), surroundings.retention());
+            roles.retention = Some(retention);
+            roles.poller = Some(Poller::start(parts.poller()?, PollerConfig::default()));
             let (log, store, catalog) = (Arc::clone(log), Arc::clone(store), watch::Receiver::clone(catalog));
-            let (residency, settings) = (Arc::new(config.residency()), SchedulerConfig::default());
-            roles.scheduler = Some(Scheduler::start(log, store, catalog, clock, residency, settings).await?);
+            let (residency, settings) = (Arc::new(config.residency()), surroundings.scheduler());
+            roles.scheduler = Some(Scheduler::start(log, store, catalog, clock.clone(), residency, settings).await?);
         }
         Ok(roles)
     }
@@ -289,8 +336,9 @@ impl Roles {
 async fn evaluate_alerts(parts: &Parts<'_>, channels: &Channels) -> anyhow::Result<Alerts> {
     let (log, store, catalog) = (parts.log.clone(), parts.store.clone(), parts.catalog.clone());
     let membership = log.join("projector").await?;
-    let parts = AlertParts { log, store, catalog, clock: Arc::new(SystemClock) };
-    Ok(Alerts::start(parts, membership, channels.clone(), AlertOptions::default()))
+    let surroundings = parts.surroundings;
+    let parts = AlertParts { log, store, catalog, clock: surroundings.clock.clone() };
+    Ok(Alerts::start(parts, membership, channels.clone(), surroundings.alerts()))
 }
 
 /// Traces go with the projectors too, if there is a collector.
@@ -302,23 +350,23 @@ async fn export_traces(parts: &Parts<'_>) -> anyhow::Result<Option<Otlp>> {
 }
 
 /// Tests channels for the API.
-fn test_channels(channels: Channels) -> crate::api::TestChannels {
+fn test_channels(channels: Channels, clock: Arc<dyn Clock>) -> crate::api::TestChannels {
     Arc::new(move |account, rule, id| {
-        let channels = channels.clone();
-        Box::pin(async move { channels.test(&account, &rule, &id, crate::clock::now()).await })
+        let (channels, now) = (channels.clone(), clock.now());
+        Box::pin(async move { channels.test(&account, &rule, &id, now).await })
     })
 }
 
 impl Parts<'_> {
-    fn poller(&self, clock: &Arc<dyn Clock>) -> anyhow::Result<PollerParts> {
+    fn poller(&self) -> anyhow::Result<PollerParts> {
         Ok(PollerParts {
             log: self.log.clone(),
             polls: self.store.clone().polls(),
             vault: self.vault.clone(),
             catalog: self.catalog.clone(),
-            clock: clock.clone(),
+            clock: self.surroundings.clock.clone(),
             residency: Arc::new(self.config.residency()),
-            fetch: polls::fetch(self.config.allow_private_addresses)?,
+            fetch: polls::fetch(self.config.allow_private_addresses, self.surroundings.intercept.clone())?,
             holder: PollerParts::new_holder(),
         })
     }
@@ -331,7 +379,7 @@ fn edge(parts: &Parts<'_>) -> Router {
         catalog: parts.catalog.clone(),
         secrets: open_with(parts.vault.clone()),
         keep_secret: apps::keep_secret(parts.store.clone(), parts.vault.clone(), parts.catalog.clone()),
-        clock: Arc::new(SystemClock),
+        clock: parts.surroundings.clock.clone(),
         residency: Arc::new(parts.config.residency()),
         config: IngestConfig::default(),
     })
@@ -405,21 +453,27 @@ fn update(change: projector::ExecutionChange) -> ActivityChange {
 }
 
 /// The recorder behind `/metrics`. Its samples are folded on a timer: left to the scraper, they would pile up in memory
-/// on a node that nobody scrapes.
-fn metrics_recorder() -> anyhow::Result<PrometheusHandle> {
-    let recorder = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS_BUCKETS)
-        .and_then(PrometheusBuilder::install_recorder)
-        .context("install the metrics recorder")?;
+/// on a node that nobody scrapes. A process has one recorder, however many nodes it starts.
+fn metrics_recorder(stopping: &CancellationToken) -> anyhow::Result<PrometheusHandle> {
+    static RECORDER: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    let mut installed = RECORDER.lock().unwrap_or_else(PoisonError::into_inner);
+    let recorder = match &*installed {
+        Some(recorder) => recorder.clone(),
+        None => PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS_BUCKETS)
+            .and_then(PrometheusBuilder::install_recorder)
+            .context("install the metrics recorder")?,
+    };
+    *installed = Some(recorder.clone());
     crate::observe::show_alerted();
-    let folded = recorder.clone();
-    tokio::spawn(async move {
+    let (folded, stopping) = (recorder.clone(), stopping.clone());
+    tokio::spawn(stopping.run_until_cancelled_owned(async move {
         let mut ticks = tokio::time::interval(FOLD_EVERY);
         loop {
             ticks.tick().await;
             folded.run_upkeep();
         }
-    });
+    }));
     Ok(recorder)
 }
 

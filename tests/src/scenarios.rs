@@ -98,7 +98,8 @@ impl Scenario {
     /// # Errors
     /// A step does not end as it must; which one, and how it ended.
     pub async fn run(&self, client: &Fastn, run: &str) -> anyhow::Result<()> {
-        let mut variables = BTreeMap::from([("run".to_owned(), Value::from(run))]);
+        let names = [("run", run.to_owned()), ("RUN", run.to_ascii_uppercase())];
+        let mut variables: BTreeMap<_, _> = names.map(|(name, value)| (name.to_owned(), Value::from(value))).into();
         for (n, step) in self.steps.iter().enumerate() {
             let done = step.run(client, &mut variables).await;
             done.with_context(|| format!("step {} ({}) of {:?}", n + 1, step.operation, self.about))?;

@@ -12,7 +12,10 @@ use fastn_tests::scenarios;
 
 async fn run_all(client: &Fastn) -> anyhow::Result<()> {
     let run = format!("rs{}", SystemTime::now().duration_since(UNIX_EPOCH)?.as_micros());
-    for (n, (name, scenario)) in scenarios::all()?.into_iter().enumerate() {
+    // FASTN_SCENARIO=05 runs one alone.
+    let only = std::env::var("FASTN_SCENARIO").unwrap_or_default();
+    let chosen = scenarios::all()?.into_iter().filter(|(name, _)| name.starts_with(&only));
+    for (n, (name, scenario)) in chosen.enumerate() {
         println!("{name}: {}", scenario.about);
         scenario.run(client, &format!("{run}_{n}")).await?;
     }

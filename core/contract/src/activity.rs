@@ -122,7 +122,7 @@ impl ExecutionStatus {
 pub struct ExecutionError {
     /// The public code, e.g. `WF-EXEC-FAILED`.
     pub code: String,
-    /// `code`, `transient`, `memory`, `cpu`, `output`, `timeout`, `cancelled` …
+    /// `code`, `transient`, `memory`, `cpu`, `output`, `non_retryable`, `limit`, `timeout`, `cancelled` or `lost`.
     pub category: String,
     /// The error's class, e.g. `TypeError`.
     pub name: String,
@@ -157,7 +157,8 @@ pub struct StepView {
     pub key: String,
     /// Its name.
     pub name: String,
-    /// `step`, `fetch`, `sleep`, `wait_for_event`, `emit`, `approval`, `invoke`, `state`, `secret`, `config`.
+    /// `step`, `fetch`, `sleep`, `wait_for_event`, `emit`, `approval`, `invoke`, `state_get`, `state_set`, `state_delete`,
+    /// `secret_get`, `config_get`, `connector`.
     pub kind: String,
     /// `completed`, `failed` or `waiting`.
     pub status: String,
@@ -206,7 +207,7 @@ pub struct ExecutionView {
     pub version: u32,
     /// The environment.
     pub environment: String,
-    /// See [`Tier`].
+    /// How it answers and how long it may take.
     pub tier: Tier,
     /// Where it stands.
     pub status: ExecutionStatus,
@@ -299,7 +300,7 @@ pub struct DeadLetterView {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
-    /// `ok`, `starting` or `failing`.
+    /// `ok` or `failing`.
     pub status: String,
     /// The program's version.
     pub version: String,

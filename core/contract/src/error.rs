@@ -111,6 +111,9 @@ pub struct Problem {
     /// Where to send the request instead, with `WRONG_REGION`: the base URL of the customer's own cell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_url: Option<Box<str>>,
+    /// The id of the request, which the header `x-request-id` of the answer and the server's log carry too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<Box<str>>,
 }
 
 impl Problem {
@@ -126,6 +129,7 @@ impl Problem {
             errors: Vec::new(),
             execution_id: None,
             base_url: None,
+            request_id: None,
         }
     }
 }

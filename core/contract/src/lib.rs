@@ -26,5 +26,5 @@ pub const HEADER_ACCOUNT: &str = "x-fastn-account-id";
 pub const HEADER_CUSTOMER: &str = "x-fastn-account-tenant-id";
 /// Header that makes a write safe to repeat.
 pub const HEADER_IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// Header of every answer, by which the server's log tells of the request.
+/// Header that names the request: sent along or made by the server, on every answer.
 pub const HEADER_REQUEST_ID: &str = "x-request-id";

@@ -78,7 +78,7 @@ pub struct ErasureView {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ErasureStep {
-    /// `refused`, `stopped`, `deleted`, `key_destroyed`, `compacted`, `done`.
+    /// `refused`, `stopped`, `deleted`, `key_destroyed`, `forgotten`, `compacted`, `done`.
     pub step: String,
     /// When it was done.
     pub at: String,

@@ -126,31 +126,31 @@ pub struct Limit {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Quotas {
-    /// See [`Dimension::EventsPerDay`].
+    /// Events admitted in a day of UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events_per_day: Option<Limit>,
-    /// See [`Dimension::EventsPerMinute`].
+    /// Events admitted in a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub events_per_minute: Option<Limit>,
-    /// See [`Dimension::ApiCallsPerDay`].
+    /// Requests to the API in a day of UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_calls_per_day: Option<Limit>,
-    /// See [`Dimension::ApiCallsPerMinute`].
+    /// Requests to the API in a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_calls_per_minute: Option<Limit>,
-    /// See [`Dimension::ConcurrentExecutions`].
+    /// Executions that run at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrent_executions: Option<Limit>,
-    /// See [`Dimension::StepsPerExecution`].
+    /// Durable calls of one execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps_per_execution: Option<Limit>,
-    /// See [`Dimension::PayloadBytes`].
+    /// Bytes of the payload of one event or run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_bytes: Option<Limit>,
-    /// See [`Dimension::Workflows`].
+    /// Workflows that the customer's triggers name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflows: Option<Limit>,
-    /// See [`Dimension::Triggers`].
+    /// Triggers that belong to the customer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggers: Option<Limit>,
 }

@@ -126,7 +126,7 @@ pub struct Workflow {
     /// What it does.
     #[serde(default)]
     pub description: String,
-    /// See [`Tier`].
+    /// How it answers and how long it may take.
     #[serde(default)]
     pub tier: Tier,
     /// Most milliseconds of running; the tier's own limit when absent, and never above it.

@@ -26,4 +26,4 @@ pub mod trace;
 pub use ids::{AccountId, AppId, CustomerId, EndpointId, EnvironmentId, EventId, ExecutionId, TriggerId, WorkflowId};
 pub use residency::Residency;
 pub use scope::{Reach, Scope};
-pub use time::{Clock, Timestamp};
+pub use time::{Agenda, Clock, Timestamp};

@@ -1,6 +1,8 @@
 //! Instants as microseconds since the Unix epoch, and the seam through which code reads the clock.
 
 use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -142,10 +144,56 @@ pub(crate) fn civil_from_days(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
+/// Ends when a clock that somebody moves has come to an instant.
+pub type Alarm = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Where code reads the time. Two implementations: the system's clock, and the virtual one of tests.
 pub trait Clock: Send + Sync {
     /// The current instant. Never assumed to be monotone across calls on different nodes.
     fn now(&self) -> Timestamp;
+
+    /// What to wait for until `at`, on a clock that does not go with real time. Nothing: sleep for as long as it is until
+    /// then.
+    fn alarm(&self, _at: Timestamp) -> Option<Alarm> {
+        None
+    }
+}
+
+/// What a task tells of its work, for whoever moves the clock: it is at it, or rests until an instant or until something
+/// comes. One that says that it rests has done all that was due, under the configuration that it names.
+#[derive(Debug)]
+pub struct Agenda {
+    next: AtomicI64,
+    revision: AtomicU64,
+}
+
+impl Default for Agenda {
+    fn default() -> Self {
+        Self { next: AtomicI64::new(i64::MIN), revision: AtomicU64::new(0) }
+    }
+}
+
+impl Agenda {
+    /// There is work, and it is being done.
+    pub fn works(&self) {
+        self.next.store(i64::MIN, Ordering::Release);
+    }
+
+    /// All is done until `next`, or until something comes; `revision` is the configuration that was followed.
+    pub fn rests(&self, next: Option<Timestamp>, revision: u64) {
+        self.revision.store(revision, Ordering::Release);
+        self.next.store(next.map_or(i64::MAX, |next| next.0), Ordering::Release);
+    }
+
+    /// When there is work next: at once while it is at it.
+    pub fn next(&self) -> Timestamp {
+        Timestamp(self.next.load(Ordering::Acquire))
+    }
+
+    /// Whether it rests at `now`, under the configuration `revision` or a newer one.
+    pub fn is_resting(&self, now: Timestamp, revision: u64) -> bool {
+        self.next() > now && self.revision.load(Ordering::Acquire) >= revision
+    }
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ pub(crate) fn live_steps(results: Vec<OpRecord>, waits: Vec<Wait>) -> Vec<StepVi
 
 fn result_step(result: OpRecord) -> StepView {
     // The journal holds only a reference to a secret's version, and not even that is anybody's business.
-    let output = result.ok.as_deref().filter(|_| result.kind != "secret").map(payload);
+    let output = result.ok.as_deref().filter(|_| result.kind != "secret_get").map(payload);
     StepView {
         name: name_of(&result.key).to_owned(),
         key: result.key,
@@ -149,6 +149,16 @@ mod tests {
         let steps = live_steps(vec![result("nap#1", Some("null"))], vec![wait("nap#1"), wait("nap#2"), wait("nap#2")]);
         let shown: Vec<_> = steps.iter().map(|step| (step.key.as_str(), step.status.as_str())).collect();
         assert_eq!(shown, [("nap#1", "completed"), ("nap#2", "waiting")]);
+    }
+
+    /// Property: what a secret's call gave is not shown, and what other calls gave is.
+    #[test]
+    fn secrets_are_not_shown() {
+        let mut secret = result("TOKEN#1", Some("{\"name\":\"TOKEN\",\"version\":3}"));
+        secret.kind = "secret_get".to_owned();
+        let steps = live_steps(vec![secret, result("get#1", Some("1"))], Vec::new());
+        let shown: Vec<_> = steps.into_iter().map(|step| step.output).collect();
+        assert_eq!(shown, [None, Some(Value::from(1))]);
     }
 
     /// Property: a route's header stands in the place of the event's of the same name.

@@ -42,6 +42,13 @@ pub(super) struct Watched {
     evaluated: Timestamp,
 }
 
+impl Watched {
+    /// Between two evaluations.
+    fn turn(&self) -> Duration {
+        self.window.bucket().clamp(EVALUATE_MIN, EVALUATE_MAX)
+    }
+}
+
 /// The value of a metric that is as it is now.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Measured {
@@ -220,14 +227,24 @@ impl Engine {
 
     /// Evaluates the rules whose turn it is. Whether somebody is to be told of something now.
     pub(crate) fn evaluate(&mut self, now: Timestamp) -> bool {
-        let turn_of = |watched: &Watched| watched.window.bucket().clamp(EVALUATE_MIN, EVALUATE_MAX);
-        let due = self.rules.iter().filter(|(_, watched)| now.since(watched.evaluated) >= turn_of(watched));
+        let due = self.rules.iter().filter(|(_, watched)| now.since(watched.evaluated) >= watched.turn());
         let due: Vec<Key> = due.map(|(key, _)| key.clone()).collect();
         let mut news = false;
         for key in due {
             news |= self.evaluate_one(&key, now);
         }
         news
+    }
+
+    /// When the next rule's turn comes or the next message is to be sent.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        let rules = self.rules.values().map(|watched| watched.evaluated.plus(watched.turn()));
+        rules.chain(self.outbox.next()).min()
+    }
+
+    /// Whether a message is on its way.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.outbox.is_flying()
     }
 
     fn evaluate_one(&mut self, key: &Key, now: Timestamp) -> bool {

@@ -3,9 +3,10 @@
 //! Evaluation waits until everything that was there at the start is read: a rule that judged half a window would cry wolf
 //! after every restart. After any failure the task forgets what it holds and starts again from what was saved.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fastn_domain::time::Timestamp;
+use fastn_domain::time::{Agenda, Clock, Timestamp};
 use fastn_log::{LogError, Membership};
 use fastn_store::{StoreError, StoreErrorKind};
 use futures_util::future::select_all;
@@ -68,6 +69,7 @@ pub(super) struct Evaluator {
     parts: AlertParts,
     channels: Channels,
     options: AlertOptions,
+    agenda: Arc<Agenda>,
 }
 
 /// What one stretch of evaluation holds.
@@ -75,15 +77,18 @@ struct Stretch {
     engine: Engine,
     gauges: Gauges,
     followers: Vec<Follower>,
+    /// Of the memory.
     revision: u64,
+    /// Of the configuration.
+    configured: u64,
     evaluated: Timestamp,
     saved: Timestamp,
     outcomes: mpsc::Sender<Outcome>,
 }
 
 impl Evaluator {
-    pub(super) fn new(parts: AlertParts, channels: Channels, options: AlertOptions) -> Self {
-        Self { parts, channels, options }
+    pub(super) fn new(parts: AlertParts, channels: Channels, options: AlertOptions, agenda: Arc<Agenda>) -> Self {
+        Self { parts, channels, options, agenda }
     }
 
     fn now(&self) -> Timestamp {
@@ -140,6 +145,7 @@ impl Evaluator {
                 }
                 stretch.followers.clear();
                 observe::sizes(0, 0, 0);
+                self.agenda.rests(None, stretch.configured);
                 if self.parts.catalog.changed().await.is_err() {
                     return Ok(());
                 }
@@ -147,12 +153,20 @@ impl Evaluator {
                 continue;
             }
             at_rest = false;
+            let next = stretch.engine.next();
+            match stretch.engine.is_sending() {
+                false => self.agenda.rests(next, stretch.configured),
+                true => self.agenda.works(),
+            }
+            let clock = self.parts.clock.clone();
             tokio::select! {
                 grown = grown(&mut stretch.followers) => {
                     if !grown { return Ok(()) }
                     tokio::time::sleep(self.options.gather).await;
                 }
                 () = tokio::time::sleep(self.options.every) => {}
+                // A clock that is moved does not wait for the next look.
+                () = moved_to(&*clock, next) => {}
                 changed = self.parts.catalog.changed() => {
                     if changed.is_err() { return Ok(()) }
                     self.configure(&mut stretch).await?;
@@ -186,6 +200,7 @@ impl Evaluator {
             gauges,
             followers: Vec::new(),
             revision: memory.revision,
+            configured: catalog.revision,
             evaluated: now,
             saved: now,
             outcomes,
@@ -213,6 +228,7 @@ impl Evaluator {
     async fn configure(&mut self, stretch: &mut Stretch) -> Result<(), EvaluateError> {
         let catalog = self.parts.catalog.borrow_and_update().clone();
         stretch.engine.configure(&catalog, self.now());
+        stretch.configured = catalog.revision;
         stretch.gauges.look_again();
         if stretch.engine.has_rules() && stretch.followers.is_empty() {
             self.follow(stretch, &Places::default()).await?;
@@ -291,6 +307,14 @@ impl Evaluator {
         save.forget_before = Some(Timestamp(now.0.saturating_sub(keep)));
         stretch.revision = self.parts.store.save_alerts(save).await?;
         Ok(())
+    }
+}
+
+/// Waits until a clock that somebody moves has come to `at`; for ever on any other.
+async fn moved_to(clock: &dyn Clock, at: Option<Timestamp>) {
+    match at.and_then(|at| clock.alarm(at)) {
+        Some(alarm) => alarm.await,
+        None => std::future::pending().await,
     }
 }
 

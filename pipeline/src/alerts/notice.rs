@@ -78,16 +78,30 @@ impl Outbox {
         self.notices.len()
     }
 
-    /// Takes what is to be sent now.
-    pub(crate) fn due(&mut self, now: Timestamp) -> Vec<Notice> {
-        let room = FLIGHTS_MAX.saturating_sub(self.flying.len());
+    /// What is not under way and need not wait for another.
+    fn waiting(&self) -> impl Iterator<Item = &Notice> {
         // That it is over is not told before it was told, or given up, that it had begun.
         let first = |notice: &Notice| {
             let begun = notice.id.replacen("_resolved_", "_firing_", 1);
             begun == notice.id || !self.notices.contains_key(&begun)
         };
-        let ready = self.notices.values().filter(|notice| notice.next <= now && !self.flying.contains(&notice.id));
-        let ready = ready.filter(|notice| first(notice));
+        self.notices.values().filter(move |notice| !self.flying.contains(&notice.id) && first(notice))
+    }
+
+    /// When the next one is to be sent.
+    pub(crate) fn next(&self) -> Option<Timestamp> {
+        self.waiting().map(|notice| notice.next).min()
+    }
+
+    /// Whether one is under way.
+    pub(crate) fn is_flying(&self) -> bool {
+        !self.flying.is_empty()
+    }
+
+    /// Takes what is to be sent now.
+    pub(crate) fn due(&mut self, now: Timestamp) -> Vec<Notice> {
+        let room = FLIGHTS_MAX.saturating_sub(self.flying.len());
+        let ready = self.waiting().filter(|notice| notice.next <= now);
         let due: Vec<Notice> = ready.take(room).cloned().collect();
         self.flying.extend(due.iter().map(|notice| notice.id.clone()));
         due

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 
 use super::notice::Notice;
 use crate::processor::calls::{PublicOnly, check_url};
+use crate::processor::intercept::{CallBy, Instead, Intercept, OutsideCall, texts};
 
 /// Longest time of one attempt.
 const ATTEMPT_MAX: Duration = Duration::from_secs(15);
@@ -29,6 +30,7 @@ pub(crate) struct Notifier {
     allow_private: bool,
     vault: Arc<Vault>,
     catalog: watch::Receiver<Arc<Catalog>>,
+    intercept: Option<Intercept>,
 }
 
 impl Notifier {
@@ -46,7 +48,11 @@ impl Notifier {
             .user_agent(concat!("fastn/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .build()?;
-        Ok(Self { http, allow_private, vault, catalog })
+        Ok(Self { http, allow_private, vault, catalog, intercept: None })
+    }
+
+    pub(crate) fn asking(self, intercept: Option<Intercept>) -> Self {
+        Self { intercept, ..self }
     }
 
     /// Makes one attempt.
@@ -82,6 +88,44 @@ impl Notifier {
         Ok(self.http.post(url))
     }
 
+    /// Sends a request. Any answer of the 200s means that the message was taken.
+    async fn taken(&self, request: reqwest::RequestBuilder) -> Result<(), String> {
+        let request = request.build().map_err(|_| "the message can't be sent".to_owned())?;
+        let call = || OutsideCall {
+            by: CallBy::Alert,
+            method: request.method().to_string(),
+            url: request.url().to_string(),
+            headers: texts(request.headers()),
+            body: request.body().and_then(reqwest::Body::as_bytes).map(<[u8]>::to_vec),
+            timeout_ms: ATTEMPT_MAX.as_millis() as u64,
+        };
+        if let Some(status) = self.instead(call).await? {
+            return took(status);
+        }
+        let answer = self.http.execute(request).await.map_err(|error| {
+            // The URL may be all that protects the receiver.
+            let error = error.without_url();
+            if error.is_timeout() {
+                "there was no answer in time".to_owned()
+            } else if error.is_connect() {
+                "the receiver can't be reached, or not at a public address".to_owned()
+            } else {
+                "the connection failed".to_owned()
+            }
+        })?;
+        took(answer.status().as_u16())
+    }
+
+    /// The status that somebody answers in the receiver's place.
+    async fn instead(&self, call: impl FnOnce() -> OutsideCall) -> Result<Option<u16>, String> {
+        let Some(intercept) = &self.intercept else { return Ok(None) };
+        match intercept.ask(call()).await {
+            Instead::Answer { status, .. } => Ok(Some(status)),
+            Instead::Fails { message, .. } => Err(message),
+            Instead::Goes => Ok(None),
+        }
+    }
+
     /// The addresses of `host` that may be called.
     async fn addresses(&self, host: &str) -> Result<Vec<std::net::IpAddr>, String> {
         let name = host.parse().map_err(|_| "the host is no name".to_owned())?;
@@ -97,24 +141,8 @@ impl std::fmt::Debug for Notifier {
     }
 }
 
-/// Sends a request. Any answer of the 200s means that the message was taken.
-async fn taken(request: reqwest::RequestBuilder) -> Result<(), String> {
-    let answer = request.send().await.map_err(|error| {
-        // The URL may be all that protects the receiver.
-        let error = error.without_url();
-        if error.is_timeout() {
-            "there was no answer in time".to_owned()
-        } else if error.is_connect() {
-            "the receiver can't be reached, or not at a public address".to_owned()
-        } else {
-            "the connection failed".to_owned()
-        }
-    })?;
-    if answer.status().is_success() {
-        Ok(())
-    } else {
-        Err(format!("the receiver answered {}", answer.status().as_u16()))
-    }
+fn took(status: u16) -> Result<(), String> {
+    if (200..300).contains(&status) { Ok(()) } else { Err(format!("the receiver answered {status}")) }
 }
 
 /// The rule in a word, for people.

@@ -15,6 +15,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::Semaphore;
 
+use super::intercept::{CallBy, Instead, Intercept, OutsideCall, texts};
 use super::observe;
 use crate::runtime::{FetchBody, OpKind, Redirect};
 
@@ -35,6 +36,7 @@ pub(crate) struct Calls {
     following: reqwest::Client,
     plain: reqwest::Client,
     allow_private: bool,
+    intercept: Option<Intercept>,
     origins: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
@@ -43,6 +45,7 @@ pub(crate) struct CallContext {
     pub(crate) idempotency_key: String,
     pub(crate) traceparent: String,
     pub(crate) tracestate: Option<String>,
+    pub(crate) by: CallBy,
 }
 
 /// What is told of a call when it has ended.
@@ -76,7 +79,7 @@ impl Resolve for PublicOnly {
 }
 
 impl Calls {
-    pub(crate) fn new(allow_private: bool) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(allow_private: bool, intercept: Option<Intercept>) -> Result<Self, reqwest::Error> {
         let builder = || {
             reqwest::Client::builder()
                 .dns_resolver(Arc::new(PublicOnly { allow_private }))
@@ -99,6 +102,7 @@ impl Calls {
             following: builder().redirect(policy).build()?,
             plain: builder().redirect(reqwest::redirect::Policy::none()).build()?,
             allow_private,
+            intercept,
             origins: Mutex::default(),
         })
     }
@@ -144,6 +148,24 @@ impl Calls {
             .map_err(|_| refused("EINVAL", format!("fetch {url}: {method:?} is no HTTP method")))?;
         let headers =
             header_map(headers, &context).map_err(|reason| refused("EINVAL", format!("fetch {url}: {reason}")))?;
+        if let Some(intercept) = &self.intercept {
+            let call = OutsideCall {
+                by: context.by,
+                method: method.to_string(),
+                url: url.to_string(),
+                headers: texts(&headers),
+                body: body
+                    .as_ref()
+                    .map(bytes_of)
+                    .transpose()
+                    .map_err(|why| refused("EINVAL", format!("fetch {url}: {why}")))?,
+                timeout_ms: timeout_ms.min(CALL_TIMEOUT_MS_MAX),
+            };
+            match intercept.ask(call).await {
+                Instead::Goes => {}
+                instead => return instead_of(&url, instead, facts),
+            }
+        }
         let client = if redirect == Redirect::Follow { &self.following } else { &self.plain };
         let mut call = client.request(method, url.clone()).headers(headers);
         match body {
@@ -152,9 +174,8 @@ impl Calls {
                 facts.request_bytes = text.len() as u64;
                 call = call.body(text);
             }
-            Some(FetchBody::Base64(text)) => {
-                let bytes =
-                    STANDARD.decode(&text).map_err(|error| refused("EINVAL", format!("fetch {url}: {error}")))?;
+            Some(body @ FetchBody::Base64(_)) => {
+                let bytes = bytes_of(&body).map_err(|why| refused("EINVAL", format!("fetch {url}: {why}")))?;
                 facts.request_bytes = bytes.len() as u64;
                 call = call.body(bytes);
             }
@@ -205,24 +226,52 @@ async fn exchange(
     Ok(response_json(&response, body))
 }
 
+fn bytes_of(body: &FetchBody) -> Result<Vec<u8>, String> {
+    match body {
+        FetchBody::Text(text) => Ok(text.clone().into_bytes()),
+        FetchBody::Base64(text) => STANDARD.decode(text).map_err(|error| error.to_string()),
+    }
+}
+
+/// What the workflow sees of an answer that never was outside.
+fn instead_of(url: &reqwest::Url, instead: Instead, facts: &mut CallFacts) -> Result<String, OpFailure> {
+    match instead {
+        Instead::Answer { status, headers, body } => {
+            (facts.status, facts.response_bytes) = (Some(status.into()), body.len() as u64);
+            let reason = reqwest::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+            Ok(answer_json(status, reason.unwrap_or(""), &headers, body, url))
+        }
+        Instead::Fails { code, message, retryable } => {
+            let name = "FetchError".to_owned();
+            Err(OpFailure { name, message: format!("fetch {url}: {message}"), code, retryable })
+        }
+        Instead::Goes => Err(refused("EINVAL", format!("fetch {url}: not answered"))),
+    }
+}
+
 /// `{status, statusText, headers, body, bodyBase64?, url}`, as the runtime's `fetch` reads it.
 fn response_json(response: &reqwest::Response, body: Vec<u8>) -> String {
-    let headers: Vec<(&str, String)> = response
+    let headers: Vec<(String, String)> = response
         .headers()
         .iter()
-        .map(|(name, value)| (name.as_str(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+        .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
         .collect();
+    let reason = response.status().canonical_reason().unwrap_or("");
+    answer_json(response.status().as_u16(), reason, &headers, body, response.url())
+}
+
+fn answer_json(status: u16, reason: &str, headers: &[(String, String)], body: Vec<u8>, url: &reqwest::Url) -> String {
     let (text, is_base64) = match String::from_utf8(body) {
         Ok(text) => (text, false),
         Err(error) => (STANDARD.encode(error.as_bytes()), true),
     };
     serde_json::json!({
-        "status": response.status().as_u16(),
-        "statusText": response.status().canonical_reason().unwrap_or(""),
+        "status": status,
+        "statusText": reason,
         "headers": headers,
         "body": text,
         "bodyBase64": is_base64,
-        "url": response.url().as_str(),
+        "url": url.as_str(),
     })
     .to_string()
 }

@@ -13,7 +13,7 @@ use fastn_domain::event::EventRecord;
 use fastn_domain::ids::ExecutionId;
 use fastn_domain::journal::{Epoch, JournalRecord, OpFailure, OpRecord};
 use fastn_domain::partition::partition_of;
-use fastn_domain::time::Timestamp;
+use fastn_domain::time::{Clock, Timestamp};
 use fastn_domain::trace::Trace;
 use fastn_log::{
     Appended, LogError, LogErrorKind, Offset, Outcome, Partition, Record, StoredRecord, Topic, codec, event_record,
@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::calls::{CallContext, CallFacts};
 use super::claim::{Claimed, Claiming, Control};
+use super::intercept::CallBy;
 use super::machine::{CallRequest, CallTarget, Input, LoggedEvent, Machine, Output, Source, StartRun};
 use super::pipeline::Shared;
 use super::{observe, sandboxes};
@@ -99,6 +100,7 @@ async fn serve(
         appends: FuturesOrdered::new(),
         append_failed: CancellationToken::new(),
         calls: HashMap::new(),
+        under_way: UnderWay::default(),
         out: Vec::new(),
         epoch,
         revision: 0,
@@ -115,6 +117,14 @@ async fn serve(
 /// An append under way: the sequence numbers that it holds, and its outcome.
 type Append = BoxFuture<'static, (u64, u64, Result<Appended, LogError>)>;
 
+/// What was asked for and has not come back.
+#[derive(Clone, Copy, Default)]
+struct UnderWay {
+    turns: usize,
+    loads: usize,
+    calls: usize,
+}
+
 struct Driver {
     shared: Arc<Shared>,
     partition: Partition,
@@ -123,7 +133,9 @@ struct Driver {
     appends: FuturesOrdered<Append>,
     /// Set by the first append that failed. Until it is seen here the log itself takes no more.
     append_failed: CancellationToken,
-    calls: HashMap<ExecutionId, Vec<AbortHandle>>,
+    /// By the op's key.
+    calls: HashMap<ExecutionId, Vec<(String, AbortHandle)>>,
+    under_way: UnderWay,
     out: Vec<Output>,
     epoch: Epoch,
     /// The configuration that the machine has, and the newest one that was waited for.
@@ -152,7 +164,8 @@ impl Driver {
                 self.carry_out();
             }
             let more = self.machine.events_next() < *tail.borrow() && self.machine.queued() < QUEUED_MAX;
-            let timer = self.machine.next_timer().map(|at| at.since(self.shared.clock.now()));
+            let timer = self.machine.next_timer();
+            self.tell_rest(more, timer);
             tokio::select! {
                 count = inputs.recv_many(&mut batch, INPUTS_MAX) => {
                     if count == 0 {
@@ -172,7 +185,7 @@ impl Driver {
                     }
                 }
                 () = std::future::ready(()), if more => {}
-                () = sleep(timer), if timer.is_some() => self.handle(Input::Tick),
+                () = until(&*self.shared.clock, timer), if timer.is_some() => self.handle(Input::Tick),
                 changed = catalog.changed() => {
                     if changed.is_err() {
                         return Ok(());
@@ -189,16 +202,35 @@ impl Driver {
     }
 
     fn handle(&mut self, input: Input) {
-        if let Input::CallDone { execution, .. } = &input
-            && let Some(calls) = self.calls.get_mut(execution)
-        {
-            calls.retain(|call| !call.is_finished());
-            if calls.is_empty() {
-                self.calls.remove(execution);
-            }
+        match &input {
+            Input::Turn(_) => self.under_way.turns = self.under_way.turns.saturating_sub(1),
+            Input::Loaded { .. } => self.under_way.loads = self.under_way.loads.saturating_sub(1),
+            Input::CallDone { execution, key, .. } => self.call_done(*execution, key),
+            _ => {}
         }
         let now = self.shared.clock.now();
         self.machine.handle(input, now, &mut self.out);
+    }
+
+    fn call_done(&mut self, execution: ExecutionId, key: &str) {
+        // One that was given up is not there any more.
+        let Some(calls) = self.calls.get_mut(&execution) else { return };
+        if let Some(at) = calls.iter().position(|(of, _)| of == key) {
+            calls.swap_remove(at);
+            self.under_way.calls -= 1;
+        }
+        if calls.is_empty() {
+            self.calls.remove(&execution);
+        }
+    }
+
+    /// Tells whoever moves the clock whether anything but time, calls and new events goes on here. What was asked for comes
+    /// back as an input, and nothing else makes the machine move.
+    fn tell_rest(&self, more: bool, timer: Option<Timestamp>) {
+        let UnderWay { turns, loads, calls } = self.under_way;
+        let rests = !more && turns + loads == 0 && self.appends.is_empty();
+        let admitted = self.machine.events_next();
+        self.shared.tell_rest(self.partition, rests.then_some((timer, self.revision)), admitted, calls);
     }
 
     /// Gives the machine the newest configuration, if it does not have it.
@@ -252,18 +284,28 @@ impl Driver {
         let mut restart = Vec::new();
         for output in std::mem::take(&mut self.out) {
             match output {
-                Output::Append(record) => records.push(journal_record(&record)),
-                Output::Start(run) => restart.extend(self.start(*run)),
+                Output::Append(record) => {
+                    self.shared.count_started(&record);
+                    records.push(journal_record(&record));
+                }
+                Output::Start(run) => {
+                    self.under_way.turns += 1;
+                    restart.extend(self.start(*run));
+                }
                 Output::Resume { slot, results, scope } => {
                     let catalog = self.shared.catalog.borrow().clone();
                     let reveal = |record: &OpRecord| sandboxes::result(record, &scope, &catalog, &self.shared.vault);
                     let results = results.iter().map(reveal).collect();
+                    self.under_way.turns += 1;
                     self.shared.pool.submit(Job::Resume { slot, results });
                 }
                 Output::Drop { slot } => self.shared.pool.submit(Job::Drop { slot }),
                 Output::Call(call) => self.call(*call),
                 Output::Abort { execution } => self.abort(execution),
-                Output::Load { execution, load, sources } => self.load(execution, load, sources),
+                Output::Load { execution, load, sources } => {
+                    self.under_way.loads += 1;
+                    self.load(execution, load, sources);
+                }
                 Output::Answer { to, answer } => self.shared.answers.give(&to, answer),
                 Output::Checkpointed(checkpoint) => self.checkpoint(checkpoint),
             }
@@ -305,11 +347,18 @@ impl Driver {
         let CallRequest { execution, scope, key, idempotency_key, workflow, attempt, target } = call;
         let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
         let (partition, epoch) = (self.partition, self.epoch);
+        let known_by = key.clone();
         let task = tokio::spawn(async move {
             let outcome = match target {
                 CallTarget::Http { request, traceparent, tracestate } => {
                     let (started, mut facts) = (shared.clock.now(), CallFacts::default());
-                    let context = CallContext { idempotency_key, traceparent, tracestate };
+                    let by = CallBy::Workflow {
+                        execution,
+                        workflow: workflow.clone(),
+                        key: key.clone(),
+                        scope: scope.clone(),
+                    };
+                    let context = CallContext { idempotency_key, traceparent, tracestate, by };
                     let outcome = shared.calls.fetch(request, context, &mut facts).await;
                     shared.traces.tell(partition, || Trace {
                         epoch,
@@ -334,11 +383,13 @@ impl Driver {
             };
             let _closed = sender.send(Input::CallDone { execution, key, attempts: 1, outcome });
         });
-        self.calls.entry(execution).or_default().push(task.abort_handle());
+        self.under_way.calls += 1;
+        self.calls.entry(execution).or_default().push((known_by, task.abort_handle()));
     }
 
     fn abort(&mut self, execution: ExecutionId) {
-        for call in self.calls.remove(&execution).into_iter().flatten() {
+        for (_, call) in self.calls.remove(&execution).into_iter().flatten() {
+            self.under_way.calls -= 1;
             call.abort();
         }
     }
@@ -422,7 +473,7 @@ impl Driver {
 
     fn abandon(&mut self) {
         self.lost.cancel();
-        for call in self.calls.drain().flat_map(|(_, calls)| calls) {
+        for (_, call) in self.calls.drain().flat_map(|(_, calls)| calls) {
             call.abort();
         }
         for slot in self.machine.live_slots() {
@@ -431,9 +482,9 @@ impl Driver {
     }
 }
 
-async fn sleep(time: Option<Duration>) {
-    if let Some(time) = time {
-        tokio::time::sleep(time).await;
+async fn until(clock: &dyn Clock, at: Option<Timestamp>) {
+    if let Some(at) = at {
+        crate::until(clock, at).await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::calls::{PublicOnly, check_url};
+use super::intercept::{CallBy, Instead, Intercept, OutsideCall, texts};
 
 /// What one request may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,8 @@ impl Default for OutboundLimits {
 pub struct Outbound {
     client: reqwest::Client,
     allow_private: bool,
-    answer_bytes_max: usize,
+    limits: OutboundLimits,
+    intercept: Option<(Intercept, CallBy)>,
 }
 
 /// A request that is ready to go out. It may hold secrets, so it does not show itself.
@@ -76,7 +78,13 @@ impl Outbound {
             .user_agent(concat!("fastn/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
             .build()?;
-        Ok(Self { client, allow_private, answer_bytes_max: limits.answer_bytes_max })
+        Ok(Self { client, allow_private, limits, intercept: None })
+    }
+
+    /// The same, which asks `intercept` first.
+    #[must_use]
+    pub fn asking(self, intercept: Option<Intercept>, by: CallBy) -> Self {
+        Self { intercept: intercept.map(|intercept| (intercept, by)), ..self }
     }
 
     /// Makes the request once.
@@ -95,19 +103,32 @@ impl Outbound {
             let value = HeaderValue::from_str(value);
             headers.append(parsed, value.map_err(|_| format!("the value of header {name} is not valid"))?);
         }
+        if let Some((intercept, by)) = &self.intercept {
+            let call = OutsideCall {
+                by: by.clone(),
+                method: method.to_string(),
+                url: url.to_string(),
+                headers: texts(&headers),
+                body: request.body.clone().map(String::into_bytes),
+                timeout_ms: u64::try_from(self.limits.timeout.as_millis()).unwrap_or(u64::MAX),
+            };
+            match intercept.ask(call).await {
+                Instead::Answer { status, headers, body } => return Ok(OutboundAnswer { status, headers, body }),
+                Instead::Fails { message, .. } => return Err(message),
+                Instead::Goes => {}
+            }
+        }
         let mut call = self.client.request(method, url).headers(headers);
         if let Some(body) = request.body {
             call = call.body(body);
         }
         let mut response = call.send().await.map_err(told)?;
         let status = response.status().as_u16();
-        let text =
-            |(name, value): (&HeaderName, &HeaderValue)| Some((name.to_string(), value.to_str().ok()?.to_owned()));
-        let headers = response.headers().iter().filter_map(text).collect();
+        let headers = texts(response.headers());
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(told)? {
-            if body.len() + chunk.len() > self.answer_bytes_max {
-                return Err(format!("the answer is larger than {} bytes", self.answer_bytes_max));
+            if body.len() + chunk.len() > self.limits.answer_bytes_max {
+                return Err(format!("the answer is larger than {} bytes", self.limits.answer_bytes_max));
             }
             body.extend_from_slice(&chunk);
         }

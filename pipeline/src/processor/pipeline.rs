@@ -1,11 +1,12 @@
 //! The processors of a node: one driver for each partition that it owns, on shared sandboxes, calls and programs.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use fastn_domain::catalog::Catalog;
-use fastn_domain::time::Clock;
-use fastn_log::{Log, LogError, Offset, Partition};
+use fastn_domain::journal::JournalRecord;
+use fastn_domain::time::{Agenda, Clock, Timestamp};
+use fastn_log::{Log, LogError, Offset, Partition, Topic};
 use fastn_store::Vault;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::answers::Answers;
 use super::calls::Calls;
 use super::driver;
+use super::intercept::Intercept;
 use super::machine::{Input, Limits};
 use super::observe;
 use super::programs::Programs;
@@ -35,6 +37,8 @@ pub struct PipelineConfig {
     pub traces: bool,
     /// Root of the random numbers that executions see. Secret, and the same on every node and after every start.
     pub seed_key: [u8; 32],
+    /// Asked before each outside call.
+    pub intercept: Option<Intercept>,
 }
 
 impl Default for PipelineConfig {
@@ -46,6 +50,7 @@ impl Default for PipelineConfig {
             allow_private_addresses: false,
             traces: false,
             seed_key: [0; 32],
+            intercept: None,
         }
     }
 }
@@ -78,6 +83,8 @@ pub(super) struct Shared {
     pub(super) calls: Calls,
     pub(super) traces: Traces,
     pub(super) answers: Arc<Answers>,
+    /// Executions that were started here.
+    started: AtomicU64,
     partitions: Vec<PartitionState>,
 }
 
@@ -87,6 +94,11 @@ struct PartitionState {
     ready: AtomicBool,
     events_floor: AtomicU64,
     journal_floor: AtomicU64,
+    agenda: Agenda,
+    /// The offset up to which events were taken, as the agenda knew.
+    taken: AtomicU64,
+    /// Outside calls under way, as the agenda knew. Those that a clock holds up are no work.
+    calls: AtomicUsize,
 }
 
 impl Shared {
@@ -107,6 +119,33 @@ impl Shared {
             state.events_floor.store(events, Ordering::Release);
             state.journal_floor.store(journal, Ordering::Release);
         }
+    }
+}
+
+impl Shared {
+    pub(super) fn count_started(&self, record: &JournalRecord) {
+        if let JournalRecord::Admitted(admitted) = record {
+            let started: usize = admitted.events.iter().map(|event| event.executions.len()).sum();
+            self.started.fetch_add(started as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes what a driver tells of its partition: with when its timer is due and what it follows if it rests but for calls.
+    pub(super) fn tell_rest(
+        &self,
+        partition: Partition,
+        rests: Option<(Option<Timestamp>, u64)>,
+        taken: Offset,
+        calls: usize,
+    ) {
+        let Some(state) = self.partitions.get(partition as usize) else { return };
+        state.taken.store(taken, Ordering::Release);
+        match rests {
+            Some((next, revision)) => state.agenda.rests(next, revision),
+            None => state.agenda.works(),
+        }
+        // Last: whoever sees that a call is over sees what came of it.
+        state.calls.store(calls, Ordering::Release);
     }
 }
 
@@ -151,7 +190,7 @@ impl Pipeline {
             }
         })?;
         let shared = Arc::new(Shared {
-            calls: Calls::new(config.allow_private_addresses)?,
+            calls: Calls::new(config.allow_private_addresses, config.intercept)?,
             answers,
             traces: Traces::start(&log, config.traces),
             log,
@@ -163,6 +202,7 @@ impl Pipeline {
             seed_key: config.seed_key,
             pool,
             programs: Programs::default(),
+            started: AtomicU64::new(0),
             partitions: (0..count).map(|_| PartitionState::default()).collect(),
         });
         let stop = CancellationToken::new();
@@ -202,6 +242,33 @@ impl Pipeline {
             events: state.events_floor.load(Ordering::Acquire),
             journal: state.journal_floor.load(Ordering::Acquire),
         })
+    }
+
+    /// Outside calls under way, if nothing else goes on at `now` under the configuration `revision`: every event was taken,
+    /// no sandbox runs, no timer is due. Else the partition that is at work.
+    ///
+    /// # Errors
+    /// That partition.
+    pub fn calls_at_rest(&self, now: Timestamp, revision: u64) -> Result<usize, Partition> {
+        let mut calls = 0;
+        for (partition, state) in (0..).zip(&self.shared.partitions) {
+            calls += state.calls.load(Ordering::Acquire);
+            let end = *self.shared.log.tail(Topic::Events, partition).borrow();
+            if !state.agenda.is_resting(now, revision) || state.taken.load(Ordering::Acquire) < end {
+                return Err(partition);
+            }
+        }
+        Ok(calls)
+    }
+
+    /// When the first timer is due.
+    pub fn next_due(&self) -> Timestamp {
+        self.shared.partitions.iter().map(|state| state.agenda.next()).min().unwrap_or(Timestamp(i64::MAX))
+    }
+
+    /// Executions that this node has started since it runs.
+    pub fn started(&self) -> u64 {
+        self.shared.started.load(Ordering::Relaxed)
     }
 
     /// Stops taking events, waits for the records under way, and ends the sandboxes. What was running goes on from what the

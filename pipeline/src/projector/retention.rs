@@ -11,7 +11,7 @@ use std::time::Duration;
 use fastn_contract::privacy::RetentionSettings;
 use fastn_domain::AccountId;
 use fastn_domain::catalog::Catalog;
-use fastn_domain::time::{Clock, Timestamp};
+use fastn_domain::time::{Agenda, Clock, Timestamp};
 use fastn_store::{Store, StoreResult};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -51,6 +51,7 @@ impl Default for RetentionOptions {
 #[derive(Debug)]
 pub struct Retention {
     task: JoinHandle<()>,
+    agenda: Arc<Agenda>,
 }
 
 impl Retention {
@@ -62,6 +63,8 @@ impl Retention {
         options: RetentionOptions,
     ) -> Retention {
         let mut keeper = Keeper { store, options, rounds: 0, blanked: HashMap::new() };
+        let agenda = Arc::new(Agenda::default());
+        let tells = agenda.clone();
         let task = tokio::spawn(async move {
             loop {
                 let current = catalog.borrow().clone();
@@ -69,10 +72,19 @@ impl Retention {
                     Ok(rows) => observe::pruned(rows),
                     Err(error) => observe::prune_failed(&error),
                 }
-                tokio::time::sleep(options.every).await;
+                let next = clock.now().plus(options.every);
+                // A configuration that comes is for the next round.
+                tells.rests(Some(next), u64::MAX);
+                crate::until(&*clock, next).await;
+                tells.works();
             }
         });
-        Retention { task }
+        Retention { task, agenda }
+    }
+
+    /// When the next round is.
+    pub fn agenda(&self) -> &Agenda {
+        &self.agenda
     }
 }
 

@@ -3,14 +3,15 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fastn_contract::resource::Switch;
 use fastn_domain::catalog::Catalog;
-use fastn_domain::{Clock, Residency, Scope, Timestamp, TriggerId};
+use fastn_domain::{Agenda, Clock, Residency, Scope, Timestamp, TriggerId};
 use fastn_log::Log;
 use fastn_store::{Polls, StoreResult, Vault};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::Fetch;
@@ -122,22 +123,47 @@ impl Polling {
 }
 
 /// A node's poller. It ends when this is dropped: a poll that is under way goes on after its lease, here or elsewhere.
-pub struct Poller(JoinHandle<()>);
+pub struct Poller {
+    task: JoinHandle<()>,
+    sight: Arc<Sight>,
+}
+
+/// What others see of a poller, and how they wake it.
+#[derive(Debug, Default)]
+struct Sight {
+    /// Whether all that was due was begun.
+    agenda: Agenda,
+    under_way: AtomicUsize,
+    look: Notify,
+}
 
 impl Poller {
     /// Begins to poll.
     pub fn start(parts: PollerParts, config: PollerConfig) -> Self {
-        Self(tokio::spawn(run(Polling::new(parts, config))))
+        let sight = Arc::new(Sight::default());
+        Self { task: tokio::spawn(run(Polling::new(parts, config), sight.clone())), sight }
+    }
+
+    /// Whether no poll is under way, after a look under the configuration `revision` or a newer one. When a poll is due
+    /// next only the store knows.
+    pub fn is_resting(&self, now: Timestamp, revision: u64) -> bool {
+        self.sight.agenda.is_resting(now, revision) && self.sight.under_way.load(Ordering::Acquire) == 0
+    }
+
+    /// Looks now for what is due: whoever moved the clock need not wait for the next look.
+    pub fn look(&self) {
+        self.sight.agenda.works();
+        self.sight.look.notify_one();
     }
 }
 
 impl Drop for Poller {
     fn drop(&mut self) {
-        self.0.abort();
+        self.task.abort();
     }
 }
 
-async fn run(mut polling: Polling) {
+async fn run(mut polling: Polling, sight: Arc<Sight>) {
     let mut under_way = JoinSet::new();
     loop {
         if let Err(error) = polling.follow().await {
@@ -148,8 +174,12 @@ async fn run(mut polling: Polling) {
             match polling.due(room).await {
                 Ok(due) => {
                     for (scope, trigger) in due {
-                        let parts = Arc::clone(&polling.parts);
-                        under_way.spawn(async move { poll(&parts, scope, trigger).await });
+                        let (parts, sight) = (Arc::clone(&polling.parts), Arc::clone(&sight));
+                        sight.under_way.fetch_add(1, Ordering::AcqRel);
+                        under_way.spawn(async move {
+                            poll(&parts, scope, trigger).await;
+                            sight.under_way.fetch_sub(1, Ordering::AcqRel);
+                        });
                     }
                 }
                 Err(error) => observe::poll_store_error(&error),
@@ -157,8 +187,13 @@ async fn run(mut polling: Polling) {
         }
         // With every place taken, more may be due as soon as one is free.
         let full = under_way.len() >= polling.config.polls_at_once_max;
+        match (full, polling.followed) {
+            (false, Some(revision)) => sight.agenda.rests(None, revision),
+            _ => sight.agenda.works(),
+        }
         tokio::select! {
             () = tokio::time::sleep(polling.config.look_every) => {}
+            () = sight.look.notified() => {}
             Some(_) = under_way.join_next(), if full => {}
         }
         while under_way.try_join_next().is_some() {}

@@ -17,17 +17,25 @@ class Operations(Caller):
     """What the account, or one customer of it, has and does."""
 
     def alert(self, id: str, *, timeout: float | timedelta | None = None) -> models.AlertView:
-        """Get an alert"""
+        """Get an alert
+
+        Any key may call it; one of a customer sees and changes only what is its own.
+        """
         return self._one(models.AlertView, "GET", ("v1", "alerts", id,), timeout=timeout)
 
     def alert_rule(self, id: str, *, timeout: float | timedelta | None = None) -> models.StoredAlertRule:
-        """Get an alert rule"""
+        """Get an alert rule
+
+        Any key may call it; one of a customer sees and changes only what is its own.
+        """
         return self._one(models.StoredAlertRule, "GET", ("v1", "alert-rules", id,), timeout=timeout)
 
     def alert_rules(self, *, page_size: int | None = None) -> Pager[models.StoredAlertRule]:
         """List alert rules
 
         With the reach of one customer, those about it: the account's own name its channels.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -44,6 +52,8 @@ class Operations(Caller):
 
         Those that fire, those that are silenced, and those that are over, newest first.
 
+        Any key may call it; one of a customer sees and changes only what is its own.
+
         state: Only those that stand here.
         rule: Only those of this rule.
         page_size: rows of each page that is asked for, at most 1,000.
@@ -51,11 +61,16 @@ class Operations(Caller):
         return self._list(models.AlertView, "GET", ("v1", "alerts",), query=(("state", state), ("rule", rule),), page_size=page_size)
 
     def app(self, id: str, *, timeout: float | timedelta | None = None) -> models.StoredApp:
-        """Get an app"""
+        """Get an app
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+        """
         return self._one(models.StoredApp, "GET", ("v1", "apps", id,), timeout=timeout)
 
     def apps(self, *, page_size: int | None = None) -> Pager[models.StoredApp]:
         """List apps
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -74,6 +89,8 @@ class Operations(Caller):
         Makes the events of all scheduled times at `from` and after it, before `to`, that are not there: at most 1,000. What
         the clock or a backfill has made before is not made again, as long as activity shows it. Jitter and delay do not
         apply. Where the overlap policy is not to allow overlap, the runs take turns.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers. A key of one customer makes events for its customer.
         """
         return self._one(models.ScheduleFired, "POST", ("v1", "schedules", id, "backfill",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -87,6 +104,8 @@ class Operations(Caller):
         """Cancel an execution
 
         Asks for its end; an outside call under way is not taken back. One that has ended cannot be cancelled.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.RunAnswer, "POST", ("v1", "executions", id, "cancel",), idempotency_key=idempotency_key, timeout=timeout)
 
@@ -100,6 +119,8 @@ class Operations(Caller):
         """Cancel a replay
 
         Nothing more is started. What was started goes on.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.ReplayView, "POST", ("v1", "replays", id, "cancel",), idempotency_key=idempotency_key, timeout=timeout)
 
@@ -113,6 +134,8 @@ class Operations(Caller):
         """Show a captured token
 
         For an hour after a provider's handshake stored it, and only for a secret that a handshake stored.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
 
         customer: The one customer it belongs to; the account's own when absent.
         """
@@ -129,6 +152,8 @@ class Operations(Caller):
 
         With an id of one's own, which must be new, or else a random one: the public URL of a webhook then tells nothing and
         cannot be guessed. The same idempotency key makes the same trigger.
+
+        Any key may call it; one of a customer sees and changes only what is its own. A key of one customer makes no trigger that polls or that listens to an app.
         """
         return self._one(models.TriggerView, "POST", ("v1", "triggers",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -137,15 +162,22 @@ class Operations(Caller):
 
         Every dimension of the customer in the header, or without one of the account itself: the limit, where it comes from, what
         is used of its present window, and what is left. What is enforced and not measured has no `used`.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.CurrentUsage, "GET", ("v1", "usage", "current",), timeout=timeout)
 
     def customer_tier(self, id: str, *, timeout: float | timedelta | None = None) -> models.StoredCustomerTier:
-        """Get a customer tier"""
+        """Get a customer tier
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+        """
         return self._one(models.StoredCustomerTier, "GET", ("v1", "customer-tiers", id,), timeout=timeout)
 
     def customer_tiers(self, *, page_size: int | None = None) -> Pager[models.StoredCustomerTier]:
         """List customer tiers
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -156,12 +188,17 @@ class Operations(Caller):
 
         By id. A key of one customer sees itself only.
 
+        Any key may call it; one of a customer sees and changes only what is its own. A key of one customer sees itself.
+
         page_size: rows of each page that is asked for, at most 1,000.
         """
         return self._list(models.StoredCustomer, "GET", ("v1", "customers",), page_size=page_size)
 
     def dead_letter(self, id: str, *, timeout: float | timedelta | None = None) -> models.DeadLetterView:
-        """Get a dead letter"""
+        """Get a dead letter
+
+        Any key may call it; one of a customer sees and changes only what is its own.
+        """
         return self._one(models.DeadLetterView, "GET", ("v1", "dead-letters", id,), timeout=timeout)
 
     def dead_letters(
@@ -174,6 +211,8 @@ class Operations(Caller):
         """List dead letters
 
         Newest first.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
 
         status: Only those that stand here.
         workflow: Only those of this workflow.
@@ -192,6 +231,8 @@ class Operations(Caller):
         """Decide an approval
 
         Answers the approval that an execution waits for; its `ctx.approval` resolves with the decision.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.RunAnswer, "POST", ("v1", "executions", id, "decisions",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -206,6 +247,8 @@ class Operations(Caller):
         """Delete an alert rule
 
         An alert of it is over, and nobody is told.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         self._nothing("DELETE", ("v1", "alert-rules", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -220,6 +263,8 @@ class Operations(Caller):
         """Delete an app
 
         Its URL answers 404 from now on. An app that triggers listen to is not deleted.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         self._nothing("DELETE", ("v1", "apps", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -234,6 +279,8 @@ class Operations(Caller):
         """Delete a customer
 
         Its events are refused from now on. What it did stays in activity until retention ends.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         self._nothing("DELETE", ("v1", "customers", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -248,6 +295,8 @@ class Operations(Caller):
         """Delete a customer tier
 
         Customers that name it are limited by the plan from now on.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         self._nothing("DELETE", ("v1", "customer-tiers", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -260,7 +309,10 @@ class Operations(Caller):
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> None:
-        """Delete a configuration value"""
+        """Delete a configuration value
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
+        """
         self._nothing("DELETE", ("v1", "env-configs", environment, key,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
     def delete_plan(
@@ -274,6 +326,8 @@ class Operations(Caller):
         """Delete a plan
 
         An account that has it is limited by no plan from now on.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         self._nothing("DELETE", ("v1", "plans", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -290,6 +344,8 @@ class Operations(Caller):
 
         With every version: executions that need it fail.
 
+        Any key may call it; one of a customer sees and changes only what is its own.
+
         customer: The one customer it belongs to; the account's own when absent.
         """
         self._nothing("DELETE", ("v1", "secrets", name,), query=(("customer", customer),), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
@@ -305,6 +361,8 @@ class Operations(Caller):
         """Delete a trigger
 
         Its URL answers 404 from now on. Executions that it started go on.
+
+        Any key may call it; one of a customer sees and changes only what is its own. A key of one customer deletes no trigger that listens to an app.
         """
         self._nothing("DELETE", ("v1", "triggers", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -319,6 +377,8 @@ class Operations(Caller):
         """Delete a workflow
 
         New runs end; running executions stay on their version and finish. Triggers that name it start nothing.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         self._nothing("DELETE", ("v1", "workflows", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -335,6 +395,8 @@ class Operations(Caller):
         """Deploy a version to an environment
 
         New executions there run this version; running ones stay on theirs. Deploying an older version is the rollback.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return self._one(models.StoredDeployment, "PUT", ("v1", "workflows", id, "deployments", environment,), body={"version": version}, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -343,12 +405,16 @@ class Operations(Caller):
 
         The built-in environment `test` is in it only when a version was pinned there; without that it runs the latest.
 
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+
         page_size: rows of each page that is asked for, at most 1,000.
         """
         return self._list(models.StoredDeployment, "GET", ("v1", "workflows", id, "deployments",), page_size=page_size)
 
     def env_configs(self, *, page_size: int | None = None) -> Pager[models.StoredEnvConfig]:
         """List configuration values
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -365,6 +431,8 @@ class Operations(Caller):
 
         Its events are refused at once, and its executions, its activity, its configuration and its key go in the background;
         the answer is the proof as it grows. There is no way back. Asking again while it runs answers the same erasure.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return self._one(models.ErasureView, "POST", ("v1", "customers", id, "erase",), idempotency_key=idempotency_key, timeout=timeout)
 
@@ -372,11 +440,15 @@ class Operations(Caller):
         """Get an erasure
 
         The proof of what was destroyed where, and what remains in the log until when.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return self._one(models.ErasureView, "GET", ("v1", "erasures", id,), timeout=timeout)
 
     def erasures(self, *, page_size: int | None = None) -> Pager[models.ErasureView]:
         """List erasures
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -386,6 +458,8 @@ class Operations(Caller):
         """Get an event
 
         With its payload. Event ids are the sender's: without the customer header, the newest with this id is shown.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.EventView, "GET", ("v1", "events", id,), timeout=timeout)
 
@@ -405,6 +479,8 @@ class Operations(Caller):
 
         Newest first, without payloads. With the customer header, those of that customer only.
 
+        Any key may call it; one of a customer sees and changes only what is its own.
+
         status: Only those of which admission made this.
         origin: Only those that came from here.
         type: Only this CloudEvents type.
@@ -420,6 +496,8 @@ class Operations(Caller):
         """Get an execution
 
         With input, output, every step and what it logged. Secrets are masked.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.ExecutionView, "GET", ("v1", "executions", id,), timeout=timeout)
 
@@ -438,6 +516,8 @@ class Operations(Caller):
 
         Newest first, without input, output, steps and logs.
 
+        Any key may call it; one of a customer sees and changes only what is its own.
+
         status: Only those that stand here.
         workflow: Only those of this workflow.
         trigger: Only those of this trigger.
@@ -449,13 +529,18 @@ class Operations(Caller):
         return self._list(models.ExecutionView, "GET", ("v1", "executions",), query=(("status", status), ("workflow", workflow), ("trigger", trigger), ("eventId", event_id), ("since", since), ("until", until),), page_size=page_size)
 
     def get_customer(self, id: str, *, timeout: float | timedelta | None = None) -> models.StoredCustomer:
-        """Get a customer"""
+        """Get a customer
+
+        Any key may call it; one of a customer sees and changes only what is its own.
+        """
         return self._one(models.StoredCustomer, "GET", ("v1", "customers", id,), timeout=timeout)
 
     def health(self, *, timeout: float | timedelta | None = None) -> models.Health:
         """Whether the process takes traffic
 
         Looks at the log, the store and the configuration. A process that is not ready should get no traffic.
+
+        Needs no key.
         """
         return self._one(models.Health, "GET", ("readyz",), timeout=timeout)
 
@@ -470,17 +555,24 @@ class Operations(Caller):
         """Pause a schedule
 
         It does not fire until it is resumed. Runs that it has started go on.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.ScheduleView, "POST", ("v1", "schedules", id, "pause",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
     def plan(self, id: str, *, timeout: float | timedelta | None = None) -> models.StoredPlan:
-        """Get a plan"""
+        """Get a plan
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+        """
         return self._one(models.StoredPlan, "GET", ("v1", "plans", id,), timeout=timeout)
 
     def plans(self, *, page_size: int | None = None) -> Pager[models.StoredPlan]:
         """List plans
 
         Those that are configured. `free` and `unlimited` are built in.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -496,6 +588,8 @@ class Operations(Caller):
         """Poll at once
 
         For the customer named in the header, or for all that the trigger polls for. A poll that is under way is not begun again.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers. A key of one customer asks for the polls for its customer.
         """
         return self._one(models.PollsAsked, "POST", ("v1", "triggers", id, "poll",), idempotency_key=idempotency_key, timeout=timeout)
 
@@ -504,6 +598,8 @@ class Operations(Caller):
 
         How the polls of a trigger stand, by customer. One that is not in the list has not begun; it does within a second or two
         after its trigger is written.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers. A key of one customer sees the polls for its customer.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -520,6 +616,8 @@ class Operations(Caller):
 
         How many would run, and what the first few of them would do: at which version, with which results kept, and which
         calls going out again. Nothing is started.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.ReplayPreview, "POST", ("v1", "replays", "preview",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -535,6 +633,8 @@ class Operations(Caller):
 
         The code is compiled first; code that does not parse is refused with its line and column. Publishing the newest
         version's code again returns that version. A workflow that does not exist yet is created with default settings.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return self._one(models.VersionView, "POST", ("v1", "workflows", id, "versions",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -550,6 +650,8 @@ class Operations(Caller):
 
         A rule counts from the moment that it is enabled. If what it counts changes (metric, scope or window), it begins anew and
         an alert of it is over; other changes hold from the next evaluation on.
+
+        Any key may call it; one of a customer sees and changes only what is its own. A key of one customer writes rules about its customer.
         """
         return self._one(models.StoredAlertRule, "PUT", ("v1", "alert-rules", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -565,6 +667,8 @@ class Operations(Caller):
 
         A new app gets a random `endpoint`, which stays: its events are sent to `/v1/apps/<endpoint>/events`, a URL that tells
         nothing of the account.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return self._one(models.StoredApp, "PUT", ("v1", "apps", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -579,6 +683,8 @@ class Operations(Caller):
         """Create or change a customer
 
         The id is yours: use the one by which your own system knows the customer.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return self._one(models.StoredCustomer, "PUT", ("v1", "customers", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -593,6 +699,8 @@ class Operations(Caller):
         """Create or change a customer tier
 
         Its limits go before the plan's, for every customer that names it. Takes effect at once.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return self._one(models.StoredCustomerTier, "PUT", ("v1", "customer-tiers", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -604,7 +712,10 @@ class Operations(Caller):
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> models.StoredEnvConfig:
-        """Set a configuration value"""
+        """Set a configuration value
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
+        """
         return self._one(models.StoredEnvConfig, "PUT", ("v1", "env-configs", part_of(body, "environment"), part_of(body, "key"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
     def put_plan(
@@ -618,6 +729,8 @@ class Operations(Caller):
         """Create or change a plan
 
         Takes effect at once for every customer whose limits come from it. One named `free` takes the place of the built-in one.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return self._one(models.StoredPlan, "PUT", ("v1", "plans", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -632,6 +745,8 @@ class Operations(Caller):
         """Choose the account's plan
 
         One that is configured, `free` or `unlimited`. Takes effect at once.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return self._one(models.StoredQuotaSettings, "PUT", ("v1", "quota-settings",), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -646,6 +761,8 @@ class Operations(Caller):
         """Set the retention
 
         Counted from now on backwards: what is older goes with the next round, within the hour.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return self._one(models.RetentionSettings, "PUT", ("v1", "settings", "retention",), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -660,6 +777,8 @@ class Operations(Caller):
         """Write a secret
 
         Makes a new version. Executions that saw an older version see it again when they are replayed.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.SecretView, "PUT", ("v1", "secrets", part_of(body, "name"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -675,6 +794,8 @@ class Operations(Caller):
 
         Takes effect at once, on every node. The id of a webhook trigger is part of its public URL, so ids are unique over
         all accounts. An app-event trigger makes itself known to its app; see its subscription for what the app answered.
+
+        Any key may call it; one of a customer sees and changes only what is its own. A key of one customer writes no trigger that polls or that listens to an app.
         """
         return self._one(models.TriggerView, "PUT", ("v1", "triggers", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -686,11 +807,17 @@ class Operations(Caller):
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> models.StoredWorkflow:
-        """Create or change a workflow's settings"""
+        """Create or change a workflow's settings
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
+        """
         return self._one(models.StoredWorkflow, "PUT", ("v1", "workflows", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
     def quota_settings(self, *, timeout: float | timedelta | None = None) -> models.QuotaSettings:
-        """Get the account's plan"""
+        """Get the account's plan
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+        """
         return self._one(models.QuotaSettings, "GET", ("v1", "quota-settings",), timeout=timeout)
 
     def replay(
@@ -705,6 +832,8 @@ class Operations(Caller):
 
         Runs it again as a new execution, with the same input: from the start, or from the failed step with the results
         before it kept. Effects happen again unless their receiver knows the idempotency key.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.RunAnswer, "POST", ("v1", "executions", id, "replay",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -719,6 +848,8 @@ class Operations(Caller):
         """Replay a dead letter
 
         As a new execution. The dead letter stays, and names its replays.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.RunAnswer, "POST", ("v1", "dead-letters", id, "replay",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -732,6 +863,8 @@ class Operations(Caller):
         """Replay many dead letters
 
         Those named in `ids`, or those that are pending, newest first, up to `limit`. The answer tells how many were started.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.DeadLettersReplayed, "POST", ("v1", "dead-letters", "replay",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -746,17 +879,24 @@ class Operations(Caller):
 
         Takes an event that a quota refused once more, with the same id: it is judged by the limits as they are now, and counts
         now. Twice is once. An event that was admitted is not taken again; replay its executions instead.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.Accepted, "POST", ("v1", "events", id, "replay",), idempotency_key=idempotency_key, timeout=timeout)
 
     def replay_job(self, id: str, *, timeout: float | timedelta | None = None) -> models.ReplayView:
-        """Get a replay"""
+        """Get a replay
+
+        Any key may call it; one of a customer sees and changes only what is its own.
+        """
         return self._one(models.ReplayView, "GET", ("v1", "replays", id,), timeout=timeout)
 
     def replays(self, *, page_size: int | None = None) -> Pager[models.ReplayView]:
         """List replays
 
         By id. A key of one customer sees those of its own only.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -766,15 +906,16 @@ class Operations(Caller):
         self,
         id: str,
         *,
-        if_match: int | str | None = None,
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> None:
         """Forget what was listed
 
         The next poll, which is due now, is as the first one: `initial` says whether its records are told as created.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
-        self._nothing("DELETE", ("v1", "triggers", id, "poll",), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
+        self._nothing("DELETE", ("v1", "triggers", id, "poll",), idempotency_key=idempotency_key, timeout=timeout)
 
     def resume_schedule(
         self,
@@ -788,6 +929,8 @@ class Operations(Caller):
 
         It fires again from now on; what it would have fired while it was paused is left out. Failures in a row are counted
         from zero, and a cooldown ends.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.ScheduleView, "POST", ("v1", "schedules", id, "resume",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -795,6 +938,8 @@ class Operations(Caller):
         """Get the retention
 
         How long activity and payloads are kept; the built-in default while nobody has set it.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
         """
         return self._one(models.RetentionSettings, "GET", ("v1", "settings", "retention",), timeout=timeout)
 
@@ -808,6 +953,8 @@ class Operations(Caller):
         """Ask the app again to subscribe
 
         For a trigger whose subscription failed or was never made. One that is subscribed stays as it is.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return self._one(models.SubscriptionView, "POST", ("v1", "triggers", id, "retry-subscription",), idempotency_key=idempotency_key, timeout=timeout)
 
@@ -822,6 +969,8 @@ class Operations(Caller):
 
         Makes one event beside those of the clock, for the customer named in the header or for every customer that the
         schedule fires for. The time of its next fire does not change. Runs by hand do not count as failures in a row.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers. A key of one customer makes an event for its customer.
         """
         return self._one(models.ScheduleFired, "POST", ("v1", "schedules", id, "run",), idempotency_key=idempotency_key, timeout=timeout)
 
@@ -829,6 +978,8 @@ class Operations(Caller):
         """Get a schedule
 
         With the next scheduled times and the last 20 changes of its status; changes by the platform are marked.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
         """
         return self._one(models.ScheduleView, "GET", ("v1", "schedules", id,), timeout=timeout)
 
@@ -836,6 +987,8 @@ class Operations(Caller):
         """List schedules
 
         Triggers that fire by the clock, by id, with their next and last runs and failures.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -846,13 +999,15 @@ class Operations(Caller):
 
         Names and versions; values are never shown.
 
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers. Names and versions; no key reads a value.
+
         page_size: rows of each page that is asked for, at most 1,000.
         """
         return self._list(models.SecretView, "GET", ("v1", "secrets",), page_size=page_size)
 
     def send_app_event(
         self,
-        body: types.SendAppEvent,
+        body: types.SendAppEvents,
         *,
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
@@ -861,6 +1016,8 @@ class Operations(Caller):
 
         Events of a connector app that the SaaS backend sends itself: one, or an array of them, all or none. An event goes to
         the customer that it names, or to those whose triggers have its account.
+
+        Any key may call it; one of a customer sees and changes only what is its own. A key of one customer sends events of its customer.
         """
         return self._one(models.AppAccepted, "POST", ("v1", "app-events",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -875,6 +1032,8 @@ class Operations(Caller):
         """Silence an alert rule
 
         Nobody is told for so long. The rule is evaluated all the same, and if it still fires then, its channels are told.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.StoredAlertRule, "POST", ("v1", "alert-rules", id, "silence",), body={"duration": duration}, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -888,6 +1047,8 @@ class Operations(Caller):
         """Start a replay
 
         Runs in the background, at its rate, whichever node dies meanwhile. Each item is started once.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.ReplayView, "POST", ("v1", "replays",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -895,6 +1056,8 @@ class Operations(Caller):
         """Get a trigger's subscription
 
         Whether the connector app knows of the trigger, apart from the trigger's own status.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
         """
         return self._one(models.SubscriptionView, "GET", ("v1", "triggers", id, "subscription",), timeout=timeout)
 
@@ -908,17 +1071,24 @@ class Operations(Caller):
         """Test the channels of an alert rule
 
         Sends each channel a message of the type `alert.test`, once, and tells what became of it.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return self._one(models.AlertTested, "POST", ("v1", "alert-rules", id, "test",), idempotency_key=idempotency_key, timeout=timeout)
 
     def trigger(self, id: str, *, timeout: float | timedelta | None = None) -> models.TriggerView:
-        """Get a trigger"""
+        """Get a trigger
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+        """
         return self._one(models.TriggerView, "GET", ("v1", "triggers", id,), timeout=timeout)
 
     def triggers(self, *, page_size: int | None = None) -> Pager[models.TriggerView]:
         """List triggers
 
         An app-event trigger says whether its app knows of it (`subscription`), apart from its status.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -931,7 +1101,10 @@ class Operations(Caller):
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> models.StoredAlertRule:
-        """End the silence of an alert rule"""
+        """End the silence of an alert rule
+
+        Any key may call it; one of a customer sees and changes only what is its own.
+        """
         return self._one(models.StoredAlertRule, "POST", ("v1", "alert-rules", id, "unsilence",), idempotency_key=idempotency_key, timeout=timeout)
 
     def usage(
@@ -947,6 +1120,8 @@ class Operations(Caller):
         By customer, day of UTC and measure, the newest day first; with the customer header, that customer's only. Events count on
         the day on which they became durable. It is a view of the log, a moment behind it, and kept for 400 days.
 
+        Any key may call it; one of a customer sees and changes only what is its own.
+
         measure: Only this.
         since: From the day that holds this instant, RFC 3339.
         until: To the day that holds this instant, included.
@@ -958,6 +1133,8 @@ class Operations(Caller):
         """Get a version
 
         With its source.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers. With its source.
         """
         return self._one(models.VersionView, "GET", ("v1", "workflows", id, "versions", version,), timeout=timeout)
 
@@ -966,16 +1143,23 @@ class Operations(Caller):
 
         Newest first, without their source.
 
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+
         page_size: rows of each page that is asked for, at most 1,000.
         """
         return self._list(models.VersionView, "GET", ("v1", "workflows", id, "versions",), page_size=page_size)
 
     def workflow(self, id: str, *, timeout: float | timedelta | None = None) -> models.StoredWorkflow:
-        """Get a workflow"""
+        """Get a workflow
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+        """
         return self._one(models.StoredWorkflow, "GET", ("v1", "workflows", id,), timeout=timeout)
 
     def workflows(self, *, page_size: int | None = None) -> Pager[models.StoredWorkflow]:
         """List workflows
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -998,12 +1182,14 @@ class CustomerOperations(Operations):
 
         For the customer named in the header. An Instant workflow answers 200 with its result, or with the error that it ended
         with; the others answer 202 with the execution's id. With an `Idempotency-Key`, a repeat returns the first execution.
+
+        Any key may call it; one of the account names the customer in `x-fastn-account-tenant-id`.
         """
         return self._one(models.RunAnswer, "POST", ("v1", "workflows", id, "run",), body={key: value for key, value in {"environment": environment, "input": input}.items() if value is not None}, idempotency_key=idempotency_key, timeout=timeout)
 
     def send(
         self,
-        event: types.SendEvent | list[types.SendEvent],
+        event: types.SendEvents,
         *,
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
@@ -1014,6 +1200,8 @@ class CustomerOperations(Operations):
         (`application/cloudevents-batch+json`), or a CloudEvent in binary mode (`ce-…` headers). `Content-Encoding: gzip` is
         understood. The answer is 202 only once the events are durable. An id that was seen within the window is admitted
         once, so a repeat is safe.
+
+        Any key may call it; one of the account names the customer in `x-fastn-account-tenant-id`.
         """
         return self._one(models.Accepted, "POST", ("v1", "events",), body=event, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1022,17 +1210,25 @@ class AsyncOperations(AsyncCaller):
     """What the account, or one customer of it, has and does."""
 
     async def alert(self, id: str, *, timeout: float | timedelta | None = None) -> models.AlertView:
-        """Get an alert"""
+        """Get an alert
+
+        Any key may call it; one of a customer sees and changes only what is its own.
+        """
         return await self._one(models.AlertView, "GET", ("v1", "alerts", id,), timeout=timeout)
 
     async def alert_rule(self, id: str, *, timeout: float | timedelta | None = None) -> models.StoredAlertRule:
-        """Get an alert rule"""
+        """Get an alert rule
+
+        Any key may call it; one of a customer sees and changes only what is its own.
+        """
         return await self._one(models.StoredAlertRule, "GET", ("v1", "alert-rules", id,), timeout=timeout)
 
     def alert_rules(self, *, page_size: int | None = None) -> AsyncPager[models.StoredAlertRule]:
         """List alert rules
 
         With the reach of one customer, those about it: the account's own name its channels.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -1049,6 +1245,8 @@ class AsyncOperations(AsyncCaller):
 
         Those that fire, those that are silenced, and those that are over, newest first.
 
+        Any key may call it; one of a customer sees and changes only what is its own.
+
         state: Only those that stand here.
         rule: Only those of this rule.
         page_size: rows of each page that is asked for, at most 1,000.
@@ -1056,11 +1254,16 @@ class AsyncOperations(AsyncCaller):
         return self._list(models.AlertView, "GET", ("v1", "alerts",), query=(("state", state), ("rule", rule),), page_size=page_size)
 
     async def app(self, id: str, *, timeout: float | timedelta | None = None) -> models.StoredApp:
-        """Get an app"""
+        """Get an app
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+        """
         return await self._one(models.StoredApp, "GET", ("v1", "apps", id,), timeout=timeout)
 
     def apps(self, *, page_size: int | None = None) -> AsyncPager[models.StoredApp]:
         """List apps
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -1079,6 +1282,8 @@ class AsyncOperations(AsyncCaller):
         Makes the events of all scheduled times at `from` and after it, before `to`, that are not there: at most 1,000. What
         the clock or a backfill has made before is not made again, as long as activity shows it. Jitter and delay do not
         apply. Where the overlap policy is not to allow overlap, the runs take turns.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers. A key of one customer makes events for its customer.
         """
         return await self._one(models.ScheduleFired, "POST", ("v1", "schedules", id, "backfill",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1092,6 +1297,8 @@ class AsyncOperations(AsyncCaller):
         """Cancel an execution
 
         Asks for its end; an outside call under way is not taken back. One that has ended cannot be cancelled.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.RunAnswer, "POST", ("v1", "executions", id, "cancel",), idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1105,6 +1312,8 @@ class AsyncOperations(AsyncCaller):
         """Cancel a replay
 
         Nothing more is started. What was started goes on.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.ReplayView, "POST", ("v1", "replays", id, "cancel",), idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1118,6 +1327,8 @@ class AsyncOperations(AsyncCaller):
         """Show a captured token
 
         For an hour after a provider's handshake stored it, and only for a secret that a handshake stored.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
 
         customer: The one customer it belongs to; the account's own when absent.
         """
@@ -1134,6 +1345,8 @@ class AsyncOperations(AsyncCaller):
 
         With an id of one's own, which must be new, or else a random one: the public URL of a webhook then tells nothing and
         cannot be guessed. The same idempotency key makes the same trigger.
+
+        Any key may call it; one of a customer sees and changes only what is its own. A key of one customer makes no trigger that polls or that listens to an app.
         """
         return await self._one(models.TriggerView, "POST", ("v1", "triggers",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1142,15 +1355,22 @@ class AsyncOperations(AsyncCaller):
 
         Every dimension of the customer in the header, or without one of the account itself: the limit, where it comes from, what
         is used of its present window, and what is left. What is enforced and not measured has no `used`.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.CurrentUsage, "GET", ("v1", "usage", "current",), timeout=timeout)
 
     async def customer_tier(self, id: str, *, timeout: float | timedelta | None = None) -> models.StoredCustomerTier:
-        """Get a customer tier"""
+        """Get a customer tier
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+        """
         return await self._one(models.StoredCustomerTier, "GET", ("v1", "customer-tiers", id,), timeout=timeout)
 
     def customer_tiers(self, *, page_size: int | None = None) -> AsyncPager[models.StoredCustomerTier]:
         """List customer tiers
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -1161,12 +1381,17 @@ class AsyncOperations(AsyncCaller):
 
         By id. A key of one customer sees itself only.
 
+        Any key may call it; one of a customer sees and changes only what is its own. A key of one customer sees itself.
+
         page_size: rows of each page that is asked for, at most 1,000.
         """
         return self._list(models.StoredCustomer, "GET", ("v1", "customers",), page_size=page_size)
 
     async def dead_letter(self, id: str, *, timeout: float | timedelta | None = None) -> models.DeadLetterView:
-        """Get a dead letter"""
+        """Get a dead letter
+
+        Any key may call it; one of a customer sees and changes only what is its own.
+        """
         return await self._one(models.DeadLetterView, "GET", ("v1", "dead-letters", id,), timeout=timeout)
 
     def dead_letters(
@@ -1179,6 +1404,8 @@ class AsyncOperations(AsyncCaller):
         """List dead letters
 
         Newest first.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
 
         status: Only those that stand here.
         workflow: Only those of this workflow.
@@ -1197,6 +1424,8 @@ class AsyncOperations(AsyncCaller):
         """Decide an approval
 
         Answers the approval that an execution waits for; its `ctx.approval` resolves with the decision.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.RunAnswer, "POST", ("v1", "executions", id, "decisions",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1211,6 +1440,8 @@ class AsyncOperations(AsyncCaller):
         """Delete an alert rule
 
         An alert of it is over, and nobody is told.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         await self._nothing("DELETE", ("v1", "alert-rules", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1225,6 +1456,8 @@ class AsyncOperations(AsyncCaller):
         """Delete an app
 
         Its URL answers 404 from now on. An app that triggers listen to is not deleted.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         await self._nothing("DELETE", ("v1", "apps", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1239,6 +1472,8 @@ class AsyncOperations(AsyncCaller):
         """Delete a customer
 
         Its events are refused from now on. What it did stays in activity until retention ends.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         await self._nothing("DELETE", ("v1", "customers", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1253,6 +1488,8 @@ class AsyncOperations(AsyncCaller):
         """Delete a customer tier
 
         Customers that name it are limited by the plan from now on.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         await self._nothing("DELETE", ("v1", "customer-tiers", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1265,7 +1502,10 @@ class AsyncOperations(AsyncCaller):
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> None:
-        """Delete a configuration value"""
+        """Delete a configuration value
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
+        """
         await self._nothing("DELETE", ("v1", "env-configs", environment, key,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
     async def delete_plan(
@@ -1279,6 +1519,8 @@ class AsyncOperations(AsyncCaller):
         """Delete a plan
 
         An account that has it is limited by no plan from now on.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         await self._nothing("DELETE", ("v1", "plans", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1295,6 +1537,8 @@ class AsyncOperations(AsyncCaller):
 
         With every version: executions that need it fail.
 
+        Any key may call it; one of a customer sees and changes only what is its own.
+
         customer: The one customer it belongs to; the account's own when absent.
         """
         await self._nothing("DELETE", ("v1", "secrets", name,), query=(("customer", customer),), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
@@ -1310,6 +1554,8 @@ class AsyncOperations(AsyncCaller):
         """Delete a trigger
 
         Its URL answers 404 from now on. Executions that it started go on.
+
+        Any key may call it; one of a customer sees and changes only what is its own. A key of one customer deletes no trigger that listens to an app.
         """
         await self._nothing("DELETE", ("v1", "triggers", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1324,6 +1570,8 @@ class AsyncOperations(AsyncCaller):
         """Delete a workflow
 
         New runs end; running executions stay on their version and finish. Triggers that name it start nothing.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         await self._nothing("DELETE", ("v1", "workflows", id,), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1340,6 +1588,8 @@ class AsyncOperations(AsyncCaller):
         """Deploy a version to an environment
 
         New executions there run this version; running ones stay on theirs. Deploying an older version is the rollback.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return await self._one(models.StoredDeployment, "PUT", ("v1", "workflows", id, "deployments", environment,), body={"version": version}, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1348,12 +1598,16 @@ class AsyncOperations(AsyncCaller):
 
         The built-in environment `test` is in it only when a version was pinned there; without that it runs the latest.
 
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+
         page_size: rows of each page that is asked for, at most 1,000.
         """
         return self._list(models.StoredDeployment, "GET", ("v1", "workflows", id, "deployments",), page_size=page_size)
 
     def env_configs(self, *, page_size: int | None = None) -> AsyncPager[models.StoredEnvConfig]:
         """List configuration values
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -1370,6 +1624,8 @@ class AsyncOperations(AsyncCaller):
 
         Its events are refused at once, and its executions, its activity, its configuration and its key go in the background;
         the answer is the proof as it grows. There is no way back. Asking again while it runs answers the same erasure.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return await self._one(models.ErasureView, "POST", ("v1", "customers", id, "erase",), idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1377,11 +1633,15 @@ class AsyncOperations(AsyncCaller):
         """Get an erasure
 
         The proof of what was destroyed where, and what remains in the log until when.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return await self._one(models.ErasureView, "GET", ("v1", "erasures", id,), timeout=timeout)
 
     def erasures(self, *, page_size: int | None = None) -> AsyncPager[models.ErasureView]:
         """List erasures
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -1391,6 +1651,8 @@ class AsyncOperations(AsyncCaller):
         """Get an event
 
         With its payload. Event ids are the sender's: without the customer header, the newest with this id is shown.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.EventView, "GET", ("v1", "events", id,), timeout=timeout)
 
@@ -1410,6 +1672,8 @@ class AsyncOperations(AsyncCaller):
 
         Newest first, without payloads. With the customer header, those of that customer only.
 
+        Any key may call it; one of a customer sees and changes only what is its own.
+
         status: Only those of which admission made this.
         origin: Only those that came from here.
         type: Only this CloudEvents type.
@@ -1425,6 +1689,8 @@ class AsyncOperations(AsyncCaller):
         """Get an execution
 
         With input, output, every step and what it logged. Secrets are masked.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.ExecutionView, "GET", ("v1", "executions", id,), timeout=timeout)
 
@@ -1443,6 +1709,8 @@ class AsyncOperations(AsyncCaller):
 
         Newest first, without input, output, steps and logs.
 
+        Any key may call it; one of a customer sees and changes only what is its own.
+
         status: Only those that stand here.
         workflow: Only those of this workflow.
         trigger: Only those of this trigger.
@@ -1454,13 +1722,18 @@ class AsyncOperations(AsyncCaller):
         return self._list(models.ExecutionView, "GET", ("v1", "executions",), query=(("status", status), ("workflow", workflow), ("trigger", trigger), ("eventId", event_id), ("since", since), ("until", until),), page_size=page_size)
 
     async def get_customer(self, id: str, *, timeout: float | timedelta | None = None) -> models.StoredCustomer:
-        """Get a customer"""
+        """Get a customer
+
+        Any key may call it; one of a customer sees and changes only what is its own.
+        """
         return await self._one(models.StoredCustomer, "GET", ("v1", "customers", id,), timeout=timeout)
 
     async def health(self, *, timeout: float | timedelta | None = None) -> models.Health:
         """Whether the process takes traffic
 
         Looks at the log, the store and the configuration. A process that is not ready should get no traffic.
+
+        Needs no key.
         """
         return await self._one(models.Health, "GET", ("readyz",), timeout=timeout)
 
@@ -1475,17 +1748,24 @@ class AsyncOperations(AsyncCaller):
         """Pause a schedule
 
         It does not fire until it is resumed. Runs that it has started go on.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.ScheduleView, "POST", ("v1", "schedules", id, "pause",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
     async def plan(self, id: str, *, timeout: float | timedelta | None = None) -> models.StoredPlan:
-        """Get a plan"""
+        """Get a plan
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+        """
         return await self._one(models.StoredPlan, "GET", ("v1", "plans", id,), timeout=timeout)
 
     def plans(self, *, page_size: int | None = None) -> AsyncPager[models.StoredPlan]:
         """List plans
 
         Those that are configured. `free` and `unlimited` are built in.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -1501,6 +1781,8 @@ class AsyncOperations(AsyncCaller):
         """Poll at once
 
         For the customer named in the header, or for all that the trigger polls for. A poll that is under way is not begun again.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers. A key of one customer asks for the polls for its customer.
         """
         return await self._one(models.PollsAsked, "POST", ("v1", "triggers", id, "poll",), idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1509,6 +1791,8 @@ class AsyncOperations(AsyncCaller):
 
         How the polls of a trigger stand, by customer. One that is not in the list has not begun; it does within a second or two
         after its trigger is written.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers. A key of one customer sees the polls for its customer.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -1525,6 +1809,8 @@ class AsyncOperations(AsyncCaller):
 
         How many would run, and what the first few of them would do: at which version, with which results kept, and which
         calls going out again. Nothing is started.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.ReplayPreview, "POST", ("v1", "replays", "preview",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1540,6 +1826,8 @@ class AsyncOperations(AsyncCaller):
 
         The code is compiled first; code that does not parse is refused with its line and column. Publishing the newest
         version's code again returns that version. A workflow that does not exist yet is created with default settings.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return await self._one(models.VersionView, "POST", ("v1", "workflows", id, "versions",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1555,6 +1843,8 @@ class AsyncOperations(AsyncCaller):
 
         A rule counts from the moment that it is enabled. If what it counts changes (metric, scope or window), it begins anew and
         an alert of it is over; other changes hold from the next evaluation on.
+
+        Any key may call it; one of a customer sees and changes only what is its own. A key of one customer writes rules about its customer.
         """
         return await self._one(models.StoredAlertRule, "PUT", ("v1", "alert-rules", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1570,6 +1860,8 @@ class AsyncOperations(AsyncCaller):
 
         A new app gets a random `endpoint`, which stays: its events are sent to `/v1/apps/<endpoint>/events`, a URL that tells
         nothing of the account.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return await self._one(models.StoredApp, "PUT", ("v1", "apps", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1584,6 +1876,8 @@ class AsyncOperations(AsyncCaller):
         """Create or change a customer
 
         The id is yours: use the one by which your own system knows the customer.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return await self._one(models.StoredCustomer, "PUT", ("v1", "customers", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1598,6 +1892,8 @@ class AsyncOperations(AsyncCaller):
         """Create or change a customer tier
 
         Its limits go before the plan's, for every customer that names it. Takes effect at once.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return await self._one(models.StoredCustomerTier, "PUT", ("v1", "customer-tiers", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1609,7 +1905,10 @@ class AsyncOperations(AsyncCaller):
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> models.StoredEnvConfig:
-        """Set a configuration value"""
+        """Set a configuration value
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
+        """
         return await self._one(models.StoredEnvConfig, "PUT", ("v1", "env-configs", part_of(body, "environment"), part_of(body, "key"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
     async def put_plan(
@@ -1623,6 +1922,8 @@ class AsyncOperations(AsyncCaller):
         """Create or change a plan
 
         Takes effect at once for every customer whose limits come from it. One named `free` takes the place of the built-in one.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return await self._one(models.StoredPlan, "PUT", ("v1", "plans", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1637,6 +1938,8 @@ class AsyncOperations(AsyncCaller):
         """Choose the account's plan
 
         One that is configured, `free` or `unlimited`. Takes effect at once.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return await self._one(models.StoredQuotaSettings, "PUT", ("v1", "quota-settings",), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1651,6 +1954,8 @@ class AsyncOperations(AsyncCaller):
         """Set the retention
 
         Counted from now on backwards: what is older goes with the next round, within the hour.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return await self._one(models.RetentionSettings, "PUT", ("v1", "settings", "retention",), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1665,6 +1970,8 @@ class AsyncOperations(AsyncCaller):
         """Write a secret
 
         Makes a new version. Executions that saw an older version see it again when they are replayed.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.SecretView, "PUT", ("v1", "secrets", part_of(body, "name"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1680,6 +1987,8 @@ class AsyncOperations(AsyncCaller):
 
         Takes effect at once, on every node. The id of a webhook trigger is part of its public URL, so ids are unique over
         all accounts. An app-event trigger makes itself known to its app; see its subscription for what the app answered.
+
+        Any key may call it; one of a customer sees and changes only what is its own. A key of one customer writes no trigger that polls or that listens to an app.
         """
         return await self._one(models.TriggerView, "PUT", ("v1", "triggers", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1691,11 +2000,17 @@ class AsyncOperations(AsyncCaller):
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> models.StoredWorkflow:
-        """Create or change a workflow's settings"""
+        """Create or change a workflow's settings
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
+        """
         return await self._one(models.StoredWorkflow, "PUT", ("v1", "workflows", part_of(body, "id"),), body=body, if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
 
     async def quota_settings(self, *, timeout: float | timedelta | None = None) -> models.QuotaSettings:
-        """Get the account's plan"""
+        """Get the account's plan
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+        """
         return await self._one(models.QuotaSettings, "GET", ("v1", "quota-settings",), timeout=timeout)
 
     async def replay(
@@ -1710,6 +2025,8 @@ class AsyncOperations(AsyncCaller):
 
         Runs it again as a new execution, with the same input: from the start, or from the failed step with the results
         before it kept. Effects happen again unless their receiver knows the idempotency key.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.RunAnswer, "POST", ("v1", "executions", id, "replay",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1724,6 +2041,8 @@ class AsyncOperations(AsyncCaller):
         """Replay a dead letter
 
         As a new execution. The dead letter stays, and names its replays.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.RunAnswer, "POST", ("v1", "dead-letters", id, "replay",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1737,6 +2056,8 @@ class AsyncOperations(AsyncCaller):
         """Replay many dead letters
 
         Those named in `ids`, or those that are pending, newest first, up to `limit`. The answer tells how many were started.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.DeadLettersReplayed, "POST", ("v1", "dead-letters", "replay",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1751,17 +2072,24 @@ class AsyncOperations(AsyncCaller):
 
         Takes an event that a quota refused once more, with the same id: it is judged by the limits as they are now, and counts
         now. Twice is once. An event that was admitted is not taken again; replay its executions instead.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.Accepted, "POST", ("v1", "events", id, "replay",), idempotency_key=idempotency_key, timeout=timeout)
 
     async def replay_job(self, id: str, *, timeout: float | timedelta | None = None) -> models.ReplayView:
-        """Get a replay"""
+        """Get a replay
+
+        Any key may call it; one of a customer sees and changes only what is its own.
+        """
         return await self._one(models.ReplayView, "GET", ("v1", "replays", id,), timeout=timeout)
 
     def replays(self, *, page_size: int | None = None) -> AsyncPager[models.ReplayView]:
         """List replays
 
         By id. A key of one customer sees those of its own only.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -1771,15 +2099,16 @@ class AsyncOperations(AsyncCaller):
         self,
         id: str,
         *,
-        if_match: int | str | None = None,
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> None:
         """Forget what was listed
 
         The next poll, which is due now, is as the first one: `initial` says whether its records are told as created.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
-        await self._nothing("DELETE", ("v1", "triggers", id, "poll",), if_match=if_match, idempotency_key=idempotency_key, timeout=timeout)
+        await self._nothing("DELETE", ("v1", "triggers", id, "poll",), idempotency_key=idempotency_key, timeout=timeout)
 
     async def resume_schedule(
         self,
@@ -1793,6 +2122,8 @@ class AsyncOperations(AsyncCaller):
 
         It fires again from now on; what it would have fired while it was paused is left out. Failures in a row are counted
         from zero, and a cooldown ends.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.ScheduleView, "POST", ("v1", "schedules", id, "resume",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1800,6 +2131,8 @@ class AsyncOperations(AsyncCaller):
         """Get the retention
 
         How long activity and payloads are kept; the built-in default while nobody has set it.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
         """
         return await self._one(models.RetentionSettings, "GET", ("v1", "settings", "retention",), timeout=timeout)
 
@@ -1813,6 +2146,8 @@ class AsyncOperations(AsyncCaller):
         """Ask the app again to subscribe
 
         For a trigger whose subscription failed or was never made. One that is subscribed stays as it is.
+
+        Needs a key of the account; a key of one customer is refused with `FORBIDDEN`.
         """
         return await self._one(models.SubscriptionView, "POST", ("v1", "triggers", id, "retry-subscription",), idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1827,6 +2162,8 @@ class AsyncOperations(AsyncCaller):
 
         Makes one event beside those of the clock, for the customer named in the header or for every customer that the
         schedule fires for. The time of its next fire does not change. Runs by hand do not count as failures in a row.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers. A key of one customer makes an event for its customer.
         """
         return await self._one(models.ScheduleFired, "POST", ("v1", "schedules", id, "run",), idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1834,6 +2171,8 @@ class AsyncOperations(AsyncCaller):
         """Get a schedule
 
         With the next scheduled times and the last 20 changes of its status; changes by the platform are marked.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
         """
         return await self._one(models.ScheduleView, "GET", ("v1", "schedules", id,), timeout=timeout)
 
@@ -1841,6 +2180,8 @@ class AsyncOperations(AsyncCaller):
         """List schedules
 
         Triggers that fire by the clock, by id, with their next and last runs and failures.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -1851,13 +2192,15 @@ class AsyncOperations(AsyncCaller):
 
         Names and versions; values are never shown.
 
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers. Names and versions; no key reads a value.
+
         page_size: rows of each page that is asked for, at most 1,000.
         """
         return self._list(models.SecretView, "GET", ("v1", "secrets",), page_size=page_size)
 
     async def send_app_event(
         self,
-        body: types.SendAppEvent,
+        body: types.SendAppEvents,
         *,
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
@@ -1866,6 +2209,8 @@ class AsyncOperations(AsyncCaller):
 
         Events of a connector app that the SaaS backend sends itself: one, or an array of them, all or none. An event goes to
         the customer that it names, or to those whose triggers have its account.
+
+        Any key may call it; one of a customer sees and changes only what is its own. A key of one customer sends events of its customer.
         """
         return await self._one(models.AppAccepted, "POST", ("v1", "app-events",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1880,6 +2225,8 @@ class AsyncOperations(AsyncCaller):
         """Silence an alert rule
 
         Nobody is told for so long. The rule is evaluated all the same, and if it still fires then, its channels are told.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.StoredAlertRule, "POST", ("v1", "alert-rules", id, "silence",), body={"duration": duration}, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1893,6 +2240,8 @@ class AsyncOperations(AsyncCaller):
         """Start a replay
 
         Runs in the background, at its rate, whichever node dies meanwhile. Each item is started once.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.ReplayView, "POST", ("v1", "replays",), body=body, idempotency_key=idempotency_key, timeout=timeout)
 
@@ -1900,6 +2249,8 @@ class AsyncOperations(AsyncCaller):
         """Get a trigger's subscription
 
         Whether the connector app knows of the trigger, apart from the trigger's own status.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
         """
         return await self._one(models.SubscriptionView, "GET", ("v1", "triggers", id, "subscription",), timeout=timeout)
 
@@ -1913,17 +2264,24 @@ class AsyncOperations(AsyncCaller):
         """Test the channels of an alert rule
 
         Sends each channel a message of the type `alert.test`, once, and tells what became of it.
+
+        Any key may call it; one of a customer sees and changes only what is its own.
         """
         return await self._one(models.AlertTested, "POST", ("v1", "alert-rules", id, "test",), idempotency_key=idempotency_key, timeout=timeout)
 
     async def trigger(self, id: str, *, timeout: float | timedelta | None = None) -> models.TriggerView:
-        """Get a trigger"""
+        """Get a trigger
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+        """
         return await self._one(models.TriggerView, "GET", ("v1", "triggers", id,), timeout=timeout)
 
     def triggers(self, *, page_size: int | None = None) -> AsyncPager[models.TriggerView]:
         """List triggers
 
         An app-event trigger says whether its app knows of it (`subscription`), apart from its status.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -1936,7 +2294,10 @@ class AsyncOperations(AsyncCaller):
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
     ) -> models.StoredAlertRule:
-        """End the silence of an alert rule"""
+        """End the silence of an alert rule
+
+        Any key may call it; one of a customer sees and changes only what is its own.
+        """
         return await self._one(models.StoredAlertRule, "POST", ("v1", "alert-rules", id, "unsilence",), idempotency_key=idempotency_key, timeout=timeout)
 
     def usage(
@@ -1952,6 +2313,8 @@ class AsyncOperations(AsyncCaller):
         By customer, day of UTC and measure, the newest day first; with the customer header, that customer's only. Events count on
         the day on which they became durable. It is a view of the log, a moment behind it, and kept for 400 days.
 
+        Any key may call it; one of a customer sees and changes only what is its own.
+
         measure: Only this.
         since: From the day that holds this instant, RFC 3339.
         until: To the day that holds this instant, included.
@@ -1963,6 +2326,8 @@ class AsyncOperations(AsyncCaller):
         """Get a version
 
         With its source.
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers. With its source.
         """
         return await self._one(models.VersionView, "GET", ("v1", "workflows", id, "versions", version,), timeout=timeout)
 
@@ -1971,16 +2336,23 @@ class AsyncOperations(AsyncCaller):
 
         Newest first, without their source.
 
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+
         page_size: rows of each page that is asked for, at most 1,000.
         """
         return self._list(models.VersionView, "GET", ("v1", "workflows", id, "versions",), page_size=page_size)
 
     async def workflow(self, id: str, *, timeout: float | timedelta | None = None) -> models.StoredWorkflow:
-        """Get a workflow"""
+        """Get a workflow
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
+        """
         return await self._one(models.StoredWorkflow, "GET", ("v1", "workflows", id,), timeout=timeout)
 
     def workflows(self, *, page_size: int | None = None) -> AsyncPager[models.StoredWorkflow]:
         """List workflows
+
+        Any key may call it; one of a customer sees what is its own, and what the account has for all customers.
 
         page_size: rows of each page that is asked for, at most 1,000.
         """
@@ -2003,12 +2375,14 @@ class AsyncCustomerOperations(AsyncOperations):
 
         For the customer named in the header. An Instant workflow answers 200 with its result, or with the error that it ended
         with; the others answer 202 with the execution's id. With an `Idempotency-Key`, a repeat returns the first execution.
+
+        Any key may call it; one of the account names the customer in `x-fastn-account-tenant-id`.
         """
         return await self._one(models.RunAnswer, "POST", ("v1", "workflows", id, "run",), body={key: value for key, value in {"environment": environment, "input": input}.items() if value is not None}, idempotency_key=idempotency_key, timeout=timeout)
 
     async def send(
         self,
-        event: types.SendEvent | list[types.SendEvent],
+        event: types.SendEvents,
         *,
         idempotency_key: str | None = None,
         timeout: float | timedelta | None = None,
@@ -2019,5 +2393,7 @@ class AsyncCustomerOperations(AsyncOperations):
         (`application/cloudevents-batch+json`), or a CloudEvent in binary mode (`ce-…` headers). `Content-Encoding: gzip` is
         understood. The answer is 202 only once the events are durable. An id that was seen within the window is admitted
         once, so a repeat is safe.
+
+        Any key may call it; one of the account names the customer in `x-fastn-account-tenant-id`.
         """
         return await self._one(models.Accepted, "POST", ("v1", "events",), body=event, idempotency_key=idempotency_key, timeout=timeout)

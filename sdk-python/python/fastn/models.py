@@ -42,6 +42,7 @@ class AlertChannel(Model):
 
     @property
     def type(self) -> Literal["webhook", "slack", "email"]:
+        """Always `webhook`."""
         return self["type"]
 
     @property
@@ -60,6 +61,71 @@ class AlertChannel(Model):
         return self.get("to")
 
 
+class AlertChannelEmail(Model):
+    """A mail."""
+
+    __slots__ = ()
+
+    @property
+    def from_(self) -> str:
+        """The sender."""
+        return self["from"]
+
+    @property
+    def secret(self) -> str:
+        """Name of the secret that holds the server: `smtps://user:password@host`, `smtp://…` (with STARTTLS), or
+        `smtp://…?tls=none`.
+        """
+        return self["secret"]
+
+    @property
+    def to(self) -> list[str]:
+        """The recipients."""
+        return self["to"]
+
+    @property
+    def type(self) -> Literal["email"]:
+        """Always `email`."""
+        return self["type"]
+
+
+class AlertChannelSlack(Model):
+    """A message to an incoming webhook of Slack, or of whatever takes the same."""
+
+    __slots__ = ()
+
+    @property
+    def secret(self) -> str:
+        """Name of the secret that holds the URL, which is all that protects it."""
+        return self["secret"]
+
+    @property
+    def type(self) -> Literal["slack"]:
+        """Always `slack`."""
+        return self["type"]
+
+
+class AlertChannelWebhook(Model):
+    """A POST of an `AlertNotice` with a signature after Standard Webhooks."""
+
+    __slots__ = ()
+
+    @property
+    def secret(self) -> str:
+        """Name of the secret that holds the `whsec_…` key."""
+        return self["secret"]
+
+    @property
+    def type(self) -> Literal["webhook"]:
+        """Always `webhook`."""
+        return self["type"]
+
+    @property
+    def url(self) -> str:
+        """Where to."""
+        return self["url"]
+
+
 class AlertNotice(Model):
     """What a webhook channel is sent."""
 
@@ -71,12 +137,12 @@ class AlertNotice(Model):
         return one(self, "data", AlertView)
 
     @property
-    def timestamp(self) -> str:
+    def timestamp(self) -> datetime:
         """When it came to stand there."""
-        return self["timestamp"]
+        return instant(self, "timestamp")  # type: ignore[return-value]
 
     @property
-    def type(self) -> str:
+    def type(self) -> Literal["alert.firing", "alert.resolved", "alert.test"]:
         """`alert.firing`, `alert.resolved` or `alert.test`."""
         return self["type"]
 
@@ -97,7 +163,7 @@ class AlertNotification(Model):
         return self["attempts"]
 
     @property
-    def channel(self) -> str:
+    def channel(self) -> Literal["webhook", "slack", "email"]:
         """`webhook`, `slack` or `email`."""
         return self["channel"]
 
@@ -112,7 +178,7 @@ class AlertNotification(Model):
         return self["id"]
 
     @property
-    def status(self) -> str:
+    def status(self) -> Literal["pending", "delivered", "failed"]:
         """`pending`, `delivered` or `failed`."""
         return self["status"]
 
@@ -145,12 +211,13 @@ class AlertView(Model):
 
     @property
     def dimension(self) -> t.Dimension | None:
+        """Of quota use: which quota."""
         return self.get("dimension")
 
     @property
-    def fired_at(self) -> str:
+    def fired_at(self) -> datetime:
         """When it fired."""
-        return self["firedAt"]
+        return instant(self, "firedAt")  # type: ignore[return-value]
 
     @property
     def id(self) -> str:
@@ -173,12 +240,12 @@ class AlertView(Model):
         return rows(self, "notifications", AlertNotification)
 
     @property
-    def resolved_at(self) -> str | None:
+    def resolved_at(self) -> datetime | None:
         """When it was over."""
-        return self.get("resolvedAt")
+        return instant(self, "resolvedAt")
 
     @property
-    def resolved_by(self) -> str | None:
+    def resolved_by(self) -> Literal["recovered", "changed", "paused", "deleted"] | None:
         """How it was over: `recovered`, or `changed`, `paused` or `deleted` as the rule was."""
         return self.get("resolvedBy")
 
@@ -320,12 +387,51 @@ class CatchUp(Model):
 
     @property
     def policy(self) -> Literal["none", "last", "all"]:
+        """Always `none`."""
         return self["policy"]
 
     @property
     def window_minutes(self) -> int | None:
         """1 to 1,380 minutes (23 hours)."""
         return self.get("windowMinutes")
+
+
+class CatchUpAll(Model):
+    """All of them are, as far as they are not older than the window."""
+
+    __slots__ = ()
+
+    @property
+    def policy(self) -> Literal["all"]:
+        """Always `all`."""
+        return self["policy"]
+
+    @property
+    def window_minutes(self) -> int | None:
+        """1 to 1,380 minutes (23 hours)."""
+        return self.get("windowMinutes")
+
+
+class CatchUpLast(Model):
+    """The last of them is made up for, however many there were."""
+
+    __slots__ = ()
+
+    @property
+    def policy(self) -> Literal["last"]:
+        """Always `last`."""
+        return self["policy"]
+
+
+class CatchUpNone(Model):
+    """They are left out."""
+
+    __slots__ = ()
+
+    @property
+    def policy(self) -> Literal["none"]:
+        """Always `none`."""
+        return self["policy"]
 
 
 class Challenge(Model):
@@ -355,6 +461,7 @@ class Challenge(Model):
 
     @property
     def when(self) -> ChallengeWhen | None:
+        """Only a request for which this holds too is a handshake."""
         return one(self, "when", ChallengeWhen)
 
 
@@ -381,12 +488,56 @@ class Compare(Model):
 
     @property
     def what(self) -> Literal["record", "fields", "except"]:
+        """Always `record`."""
         return self["what"]
 
     @property
     def fields(self) -> list[str] | None:
         """1 to 100 paths."""
         return self.get("fields")
+
+
+class CompareExcept(Model):
+    """All but these fields."""
+
+    __slots__ = ()
+
+    @property
+    def fields(self) -> list[str]:
+        """1 to 100 paths."""
+        return self["fields"]
+
+    @property
+    def what(self) -> Literal["except"]:
+        """Always `except`."""
+        return self["what"]
+
+
+class CompareFields(Model):
+    """Only these fields."""
+
+    __slots__ = ()
+
+    @property
+    def fields(self) -> list[str]:
+        """1 to 100 paths."""
+        return self["fields"]
+
+    @property
+    def what(self) -> Literal["fields"]:
+        """Always `fields`."""
+        return self["what"]
+
+
+class CompareRecord(Model):
+    """All of it."""
+
+    __slots__ = ()
+
+    @property
+    def what(self) -> Literal["record"]:
+        """Always `record`."""
+        return self["what"]
 
 
 class Comparison(Model):
@@ -466,6 +617,39 @@ class Condition(Model):
         return self.get("value")
 
 
+class ConditionAll(Model):
+    """All of them hold. An empty list holds."""
+
+    __slots__ = ()
+
+    @property
+    def all(self) -> list[Condition]:
+        """The parts."""
+        return rows(self, "all", Condition)
+
+
+class ConditionAny(Model):
+    """At least one of them holds. An empty list does not."""
+
+    __slots__ = ()
+
+    @property
+    def any(self) -> list[Condition]:
+        """The parts."""
+        return rows(self, "any", Condition)
+
+
+class ConditionNot(Model):
+    """The part does not hold."""
+
+    __slots__ = ()
+
+    @property
+    def not_(self) -> Condition:
+        """The part."""
+        return one(self, "not", Condition)
+
+
 class CurrentUsage(Model):
     """Every dimension of one customer, or of the account itself."""
 
@@ -519,9 +703,9 @@ class DeadLetterView(Model):
         return self["attempts"]
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was put here."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def customer(self) -> str:
@@ -607,9 +791,9 @@ class ErasedKey(Model):
     __slots__ = ()
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was made."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def id(self) -> str:
@@ -628,9 +812,9 @@ class ErasedLog(Model):
         return self["from"]
 
     @property
-    def gone_by(self) -> str:
+    def gone_by(self) -> datetime:
         """When retention has removed the whole range, unless it lies in a backup of the log's own files."""
-        return self["goneBy"]
+        return instant(self, "goneBy")  # type: ignore[return-value]
 
     @property
     def partition(self) -> int:
@@ -643,7 +827,7 @@ class ErasedLog(Model):
         return self["to"]
 
     @property
-    def topic(self) -> str:
+    def topic(self) -> Literal["events", "executions"]:
         """`events` or `executions`."""
         return self["topic"]
 
@@ -677,13 +861,13 @@ class ErasureStep(Model):
     __slots__ = ()
 
     @property
-    def at(self) -> str:
+    def at(self) -> datetime:
         """When it was done."""
-        return self["at"]
+        return instant(self, "at")  # type: ignore[return-value]
 
     @property
-    def step(self) -> str:
-        """`refused`, `stopped`, `deleted`, `key_destroyed`, `compacted`, `done`."""
+    def step(self) -> Literal["refused", "stopped", "deleted", "key_destroyed", "forgotten", "compacted", "done"]:
+        """`refused`, `stopped`, `deleted`, `key_destroyed`, `forgotten`, `compacted`, `done`."""
         return self["step"]
 
 
@@ -700,9 +884,9 @@ class ErasureView(Model):
         return self["customerHash"]
 
     @property
-    def finished_at(self) -> str | None:
+    def finished_at(self) -> datetime | None:
         """When it was done."""
-        return self.get("finishedAt")
+        return instant(self, "finishedAt")
 
     @property
     def id(self) -> str:
@@ -720,9 +904,9 @@ class ErasureView(Model):
         return rows(self, "log", ErasedLog)
 
     @property
-    def requested_at(self) -> str:
+    def requested_at(self) -> datetime:
         """When it was asked for."""
-        return self["requestedAt"]
+        return instant(self, "requestedAt")  # type: ignore[return-value]
 
     @property
     def rows(self) -> list[ErasedRows]:
@@ -772,10 +956,12 @@ class EventView(Model):
 
     @property
     def priority(self) -> t.Priority | None:
+        """The priority that it was sent with."""
         return self.get("priority")
 
     @property
     def quota(self) -> t.QuotaOutcome | None:
+        """What a quota did to it."""
         return self.get("quota")
 
     @property
@@ -784,9 +970,9 @@ class EventView(Model):
         return self.get("reason")
 
     @property
-    def received_at(self) -> str:
+    def received_at(self) -> datetime:
         """When it became durable."""
-        return self["receivedAt"]
+        return instant(self, "receivedAt")  # type: ignore[return-value]
 
     @property
     def source(self) -> str:
@@ -804,9 +990,9 @@ class EventView(Model):
         return self.get("subject")
 
     @property
-    def time(self) -> str:
+    def time(self) -> datetime:
         """When it happened, as its sender says; else when it arrived."""
-        return self["time"]
+        return instant(self, "time")  # type: ignore[return-value]
 
     @property
     def trigger(self) -> str | None:
@@ -826,7 +1012,7 @@ class ExecutionError(Model):
 
     @property
     def category(self) -> str:
-        """`code`, `transient`, `memory`, `cpu`, `output`, `timeout`, `cancelled` …"""
+        """`code`, `transient`, `memory`, `cpu`, `output`, `non_retryable`, `limit`, `timeout`, `cancelled` or `lost`."""
         return self["category"]
 
     @property
@@ -881,9 +1067,9 @@ class ExecutionUpdate(Model):
     __slots__ = ()
 
     @property
-    def at(self) -> str:
+    def at(self) -> datetime:
         """When it came to stand there."""
-        return self["at"]
+        return instant(self, "at")  # type: ignore[return-value]
 
     @property
     def attempt(self) -> int:
@@ -942,9 +1128,9 @@ class ExecutionView(Model):
         return self["attempt"]
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was admitted."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def customer(self) -> str:
@@ -963,6 +1149,7 @@ class ExecutionView(Model):
 
     @property
     def error(self) -> ExecutionError | None:
+        """Why it failed."""
         return one(self, "error", ExecutionError)
 
     @property
@@ -971,9 +1158,9 @@ class ExecutionView(Model):
         return self["eventId"]
 
     @property
-    def finished_at(self) -> str | None:
+    def finished_at(self) -> datetime | None:
         """When it ended."""
-        return self.get("finishedAt")
+        return instant(self, "finishedAt")
 
     @property
     def id(self) -> str:
@@ -1022,7 +1209,7 @@ class ExecutionView(Model):
 
     @property
     def tier(self) -> t.Tier:
-        """See `Tier`."""
+        """How it answers and how long it may take."""
         return self["tier"]
 
     @property
@@ -1042,6 +1229,7 @@ class ExecutionView(Model):
 
     @property
     def waiting_on(self) -> WaitingOn | None:
+        """What it waits for before it starts, if a limit holds it back."""
         return one(self, "waitingOn", WaitingOn)
 
     @property
@@ -1059,26 +1247,32 @@ class FlowControl(Model):
 
     @property
     def batch(self) -> BatchWindow | None:
+        """One execution for many events. Of triggers only."""
         return one(self, "batch", BatchWindow)
 
     @property
     def concurrency(self) -> Concurrency | None:
+        """Most executions at once; the others wait."""
         return one(self, "concurrency", Concurrency)
 
     @property
     def debounce(self) -> Debounce | None:
+        """Wait until the events pause, and run the newest only. Of triggers only."""
         return one(self, "debounce", Debounce)
 
     @property
     def priority(self) -> t.Priority | None:
+        """The place in the customer's queue; by what started it when absent."""
         return self.get("priority")
 
     @property
     def rate(self) -> Rate | None:
+        """Most starts in a period; the others wait for a later period."""
         return one(self, "rate", Rate)
 
     @property
     def singleton(self) -> Singleton | None:
+        """One execution at a time, and what becomes of another."""
         return one(self, "singleton", Singleton)
 
 
@@ -1093,8 +1287,8 @@ class Health(Model):
         return rows(self, "checks", HealthCheck)
 
     @property
-    def status(self) -> str:
-        """`ok`, `starting` or `failing`."""
+    def status(self) -> Literal["ok", "failing"]:
+        """`ok` or `failing`."""
         return self["status"]
 
     @property
@@ -1157,6 +1351,7 @@ class Limit(Model):
 
     @property
     def mode(self) -> t.Enforcement | None:
+        """What happens beyond it; hard when absent, and for concurrent executions queue."""
         return self.get("mode")
 
 
@@ -1166,12 +1361,12 @@ class LogLineView(Model):
     __slots__ = ()
 
     @property
-    def at(self) -> str:
+    def at(self) -> datetime:
         """When, on the execution's own clock."""
-        return self["at"]
+        return instant(self, "at")  # type: ignore[return-value]
 
     @property
-    def level(self) -> str:
+    def level(self) -> Literal["debug", "info", "warn", "error"]:
         """`debug`, `info`, `warn` or `error`."""
         return self["level"]
 
@@ -1188,6 +1383,7 @@ class Paging(Model):
 
     @property
     def mode(self) -> Literal["none", "page", "cursor", "link"]:
+        """Always `none`."""
         return self["mode"]
 
     @property
@@ -1204,6 +1400,70 @@ class Paging(Model):
     def path(self) -> str | None:
         """Path in an answer of what stands for the next page."""
         return self.get("path")
+
+
+class PagingCursor(Model):
+    """`{{page}}` is what the answer before says; empty for the first page. The listing ends when an answer says nothing."""
+
+    __slots__ = ()
+
+    @property
+    def mode(self) -> Literal["cursor"]:
+        """Always `cursor`."""
+        return self["mode"]
+
+    @property
+    def path(self) -> str:
+        """Path in an answer of what stands for the next page."""
+        return self["path"]
+
+
+class PagingLink(Model):
+    """An answer says the URL of the next page, at the same host."""
+
+    __slots__ = ()
+
+    @property
+    def mode(self) -> Literal["link"]:
+        """Always `link`."""
+        return self["mode"]
+
+    @property
+    def path(self) -> str | None:
+        """Path in an answer of that URL; the header `Link` with `rel="next"` when absent."""
+        return self.get("path")
+
+
+class PagingNone(Model):
+    """One answer holds everything."""
+
+    __slots__ = ()
+
+    @property
+    def mode(self) -> Literal["none"]:
+        """Always `none`."""
+        return self["mode"]
+
+
+class PagingPage(Model):
+    """`{{page}}` is a number that grows until a page has no records: a page's number, or an offset."""
+
+    __slots__ = ()
+
+    @property
+    def first(self) -> int | None:
+        """The first."""
+        return self.get("first")
+
+    @property
+    def mode(self) -> Literal["page"]:
+        """Always `page`."""
+        return self["mode"]
+
+    @property
+    def step(self) -> int | None:
+        """What is added for each next page: 1 for numbers of pages, the size of a page for offsets."""
+        return self.get("step")
 
 
 class PollInterval(Model):
@@ -1240,7 +1500,7 @@ class PollRequest(Model):
         return self.get("headers")
 
     @property
-    def method(self) -> str | None:
+    def method(self) -> Literal["GET", "POST"] | None:
         """The method."""
         return self.get("method")
 
@@ -1287,22 +1547,23 @@ class PollView(Model):
 
     @property
     def last_outcome(self) -> t.PollOutcome | None:
+        """How it ended."""
         return self.get("lastOutcome")
 
     @property
-    def last_poll(self) -> str | None:
+    def last_poll(self) -> datetime | None:
         """When the last poll began."""
-        return self.get("lastPoll")
+        return instant(self, "lastPoll")
 
     @property
-    def last_success(self) -> str | None:
+    def last_success(self) -> datetime | None:
         """When the last poll began that did."""
-        return self.get("lastSuccess")
+        return instant(self, "lastSuccess")
 
     @property
-    def next_poll(self) -> str:
+    def next_poll(self) -> datetime:
         """When it polls next."""
-        return self["nextPoll"]
+        return instant(self, "nextPoll")  # type: ignore[return-value]
 
     @property
     def pages(self) -> int:
@@ -1374,15 +1635,17 @@ class QuotaView(Model):
 
     @property
     def mode(self) -> t.Enforcement | None:
+        """What happens beyond it."""
         return self.get("mode")
 
     @property
-    def resets_at(self) -> str | None:
+    def resets_at(self) -> datetime | None:
         """When the present window ends, of dimensions that have one."""
-        return self.get("resetsAt")
+        return instant(self, "resetsAt")
 
     @property
     def source(self) -> t.QuotaSource | None:
+        """Where it comes from."""
         return self.get("source")
 
     @property
@@ -1398,38 +1661,47 @@ class Quotas(Model):
 
     @property
     def api_calls_per_day(self) -> Limit | None:
+        """Requests to the API in a day of UTC."""
         return one(self, "apiCallsPerDay", Limit)
 
     @property
     def api_calls_per_minute(self) -> Limit | None:
+        """Requests to the API in a minute."""
         return one(self, "apiCallsPerMinute", Limit)
 
     @property
     def concurrent_executions(self) -> Limit | None:
+        """Executions that run at once."""
         return one(self, "concurrentExecutions", Limit)
 
     @property
     def events_per_day(self) -> Limit | None:
+        """Events admitted in a day of UTC."""
         return one(self, "eventsPerDay", Limit)
 
     @property
     def events_per_minute(self) -> Limit | None:
+        """Events admitted in a minute."""
         return one(self, "eventsPerMinute", Limit)
 
     @property
     def payload_bytes(self) -> Limit | None:
+        """Bytes of the payload of one event or run."""
         return one(self, "payloadBytes", Limit)
 
     @property
     def steps_per_execution(self) -> Limit | None:
+        """Durable calls of one execution."""
         return one(self, "stepsPerExecution", Limit)
 
     @property
     def triggers(self) -> Limit | None:
+        """Triggers that belong to the customer."""
         return one(self, "triggers", Limit)
 
     @property
     def workflows(self) -> Limit | None:
+        """Workflows that the customer's triggers name."""
         return one(self, "workflows", Limit)
 
 
@@ -1553,15 +1825,17 @@ class ReplaySelection(Model):
 
     @property
     def of(self) -> Literal["executions", "dead_letters", "events"]:
+        """Always `executions`."""
         return self["of"]
 
     @property
-    def since(self) -> str | None:
+    def since(self) -> datetime | None:
         """Admitted at or after, RFC 3339."""
-        return self.get("since")
+        return instant(self, "since")
 
     @property
     def status(self) -> t.ExecutionStatus | None:
+        """Only those that ended so."""
         return self.get("status")
 
     @property
@@ -1570,9 +1844,9 @@ class ReplaySelection(Model):
         return self.get("trigger")
 
     @property
-    def until(self) -> str | None:
+    def until(self) -> datetime | None:
         """Admitted before, RFC 3339."""
-        return self.get("until")
+        return instant(self, "until")
 
     @property
     def version(self) -> int | None:
@@ -1586,12 +1860,186 @@ class ReplaySelection(Model):
 
     @property
     def quota(self) -> t.QuotaOutcome | None:
+        """Only those that a quota did this to: `blocked` once the limit is raised."""
         return self.get("quota")
 
     @property
     def type(self) -> str | None:
         """Only of this CloudEvents type."""
         return self.get("type")
+
+
+class ReplaySelectionDeadLetters(Model):
+    """Dead letters."""
+
+    __slots__ = ()
+
+    @property
+    def customer(self) -> str | None:
+        """Only of this customer."""
+        return self.get("customer")
+
+    @property
+    def error_code(self) -> str | None:
+        """Only those whose error has this code."""
+        return self.get("errorCode")
+
+    @property
+    def error_name(self) -> str | None:
+        """Only those whose error has this class, e.g. `TypeError`."""
+        return self.get("errorName")
+
+    @property
+    def error_step(self) -> str | None:
+        """Only those that failed in this step."""
+        return self.get("errorStep")
+
+    @property
+    def ids(self) -> list[str] | None:
+        """These."""
+        return self.get("ids")
+
+    @property
+    def of(self) -> Literal["dead_letters"]:
+        """Always `dead_letters`."""
+        return self["of"]
+
+    @property
+    def since(self) -> datetime | None:
+        """Put there at or after, RFC 3339."""
+        return instant(self, "since")
+
+    @property
+    def status(self) -> t.DeadLetterStatus | None:
+        """Only those that stand here; those that are pending when absent."""
+        return self.get("status")
+
+    @property
+    def until(self) -> datetime | None:
+        """Put there before, RFC 3339."""
+        return instant(self, "until")
+
+    @property
+    def workflow(self) -> str | None:
+        """Only of this workflow."""
+        return self.get("workflow")
+
+
+class ReplaySelectionEvents(Model):
+    """Events, as if they came again under today's triggers."""
+
+    __slots__ = ()
+
+    @property
+    def customer(self) -> str | None:
+        """Only of this customer."""
+        return self.get("customer")
+
+    @property
+    def ids(self) -> list[str] | None:
+        """These."""
+        return self.get("ids")
+
+    @property
+    def of(self) -> Literal["events"]:
+        """Always `events`."""
+        return self["of"]
+
+    @property
+    def quota(self) -> t.QuotaOutcome | None:
+        """Only those that a quota did this to: `blocked` once the limit is raised."""
+        return self.get("quota")
+
+    @property
+    def since(self) -> datetime | None:
+        """Received at or after, RFC 3339."""
+        return instant(self, "since")
+
+    @property
+    def status(self) -> t.EventStatus | None:
+        """Only those of which admission made this; those rejected or unmatched when absent."""
+        return self.get("status")
+
+    @property
+    def trigger(self) -> str | None:
+        """Only of this webhook trigger."""
+        return self.get("trigger")
+
+    @property
+    def type(self) -> str | None:
+        """Only of this CloudEvents type."""
+        return self.get("type")
+
+    @property
+    def until(self) -> datetime | None:
+        """Received before, RFC 3339."""
+        return instant(self, "until")
+
+
+class ReplaySelectionExecutions(Model):
+    """Executions that have ended."""
+
+    __slots__ = ()
+
+    @property
+    def customer(self) -> str | None:
+        """Only of this customer."""
+        return self.get("customer")
+
+    @property
+    def error_code(self) -> str | None:
+        """Only those whose error has this code."""
+        return self.get("errorCode")
+
+    @property
+    def error_name(self) -> str | None:
+        """Only those whose error has this class, e.g. `TypeError`."""
+        return self.get("errorName")
+
+    @property
+    def error_step(self) -> str | None:
+        """Only those that failed in this step."""
+        return self.get("errorStep")
+
+    @property
+    def ids(self) -> list[str] | None:
+        """These."""
+        return self.get("ids")
+
+    @property
+    def of(self) -> Literal["executions"]:
+        """Always `executions`."""
+        return self["of"]
+
+    @property
+    def since(self) -> datetime | None:
+        """Admitted at or after, RFC 3339."""
+        return instant(self, "since")
+
+    @property
+    def status(self) -> t.ExecutionStatus | None:
+        """Only those that ended so."""
+        return self.get("status")
+
+    @property
+    def trigger(self) -> str | None:
+        """Only of this trigger."""
+        return self.get("trigger")
+
+    @property
+    def until(self) -> datetime | None:
+        """Admitted before, RFC 3339."""
+        return instant(self, "until")
+
+    @property
+    def version(self) -> int | None:
+        """Only those that ran this version."""
+        return self.get("version")
+
+    @property
+    def workflow(self) -> str | None:
+        """Only of this workflow."""
+        return self.get("workflow")
 
 
 class ReplaySkip(Model):
@@ -1616,9 +2064,9 @@ class ReplayView(Model):
     __slots__ = ()
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was asked for."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def customer(self) -> str | None:
@@ -1631,9 +2079,9 @@ class ReplayView(Model):
         return self["failed"]
 
     @property
-    def finished_at(self) -> str | None:
+    def finished_at(self) -> datetime | None:
         """When it was over."""
-        return self.get("finishedAt")
+        return instant(self, "finishedAt")
 
     @property
     def id(self) -> str:
@@ -1760,6 +2208,7 @@ class Route(Model):
 
     @property
     def filter(self) -> Condition | None:
+        """Only events for which this holds; all when absent."""
         return one(self, "filter", Condition)
 
     @property
@@ -1831,9 +2280,9 @@ class ScheduleView(Model):
         return self.get("customer")
 
     @property
-    def disabled_until(self) -> str | None:
+    def disabled_until(self) -> datetime | None:
         """When it is switched on again after failures."""
-        return self.get("disabledUntil")
+        return instant(self, "disabledUntil")
 
     @property
     def failures(self) -> int:
@@ -1851,12 +2300,13 @@ class ScheduleView(Model):
         return self["id"]
 
     @property
-    def last_run(self) -> str | None:
+    def last_run(self) -> datetime | None:
         """When its last run that activity still shows was admitted."""
-        return self.get("lastRun")
+        return instant(self, "lastRun")
 
     @property
     def last_status(self) -> t.ExecutionStatus | None:
+        """How that one stands."""
         return self.get("lastStatus")
 
     @property
@@ -1865,9 +2315,9 @@ class ScheduleView(Model):
         return self.get("name")
 
     @property
-    def next_run(self) -> str | None:
+    def next_run(self) -> datetime | None:
         """When it fires next, delay and jitter included; absent if it never does."""
-        return self.get("nextRun")
+        return instant(self, "nextRun")
 
     @property
     def status(self) -> t.Switch:
@@ -1880,7 +2330,7 @@ class ScheduleView(Model):
         return self["timezone"]
 
     @property
-    def upcoming(self) -> list[str] | None:
+    def upcoming(self) -> list[datetime] | None:
         """The next scheduled times; only when a single schedule is read."""
         return self.get("upcoming")
 
@@ -1906,9 +2356,9 @@ class SecretView(Model):
         return self["name"]
 
     @property
-    def updated_at(self) -> str:
+    def updated_at(self) -> datetime:
         """When it was last written."""
-        return self["updatedAt"]
+        return instant(self, "updatedAt")  # type: ignore[return-value]
 
     @property
     def version(self) -> int:
@@ -1969,9 +2419,9 @@ class StatusChange(Model):
     __slots__ = ()
 
     @property
-    def at(self) -> str:
+    def at(self) -> datetime:
         """When."""
-        return self["at"]
+        return instant(self, "at")  # type: ignore[return-value]
 
     @property
     def automatic(self) -> bool:
@@ -2021,7 +2471,9 @@ class StepView(Model):
 
     @property
     def kind(self) -> str:
-        """`step`, `fetch`, `sleep`, `wait_for_event`, `emit`, `approval`, `invoke`, `state`, `secret`, `config`."""
+        """`step`, `fetch`, `sleep`, `wait_for_event`, `emit`, `approval`, `invoke`, `state_get`, `state_set`, `state_delete`,
+        `secret_get`, `config_get`, `connector`.
+        """
         return self["kind"]
 
     @property
@@ -2035,18 +2487,23 @@ class StepView(Model):
         return self.get("output")
 
     @property
-    def started_at(self) -> str:
+    def started_at(self) -> datetime:
         """When it began."""
-        return self["startedAt"]
+        return instant(self, "startedAt")  # type: ignore[return-value]
 
     @property
-    def status(self) -> str:
+    def status(self) -> Literal["completed", "failed", "waiting"]:
         """`completed`, `failed` or `waiting`."""
         return self["status"]
 
 
 class StoredAlertRule(Model):
-    """As it is stored."""
+    """What is watched, when it is too much or too little, and who is told.
+
+    A new rule is paused, has no channels, and watches for an error rate above 5 % over 24 hours.
+
+    As it is stored: with its revision, and when it was written.
+    """
 
     __slots__ = ()
 
@@ -2068,9 +2525,9 @@ class StoredAlertRule(Model):
         return self.get("connector")
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was created."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def customer(self) -> str | None:
@@ -2084,6 +2541,7 @@ class StoredAlertRule(Model):
 
     @property
     def dimension(self) -> t.Dimension | None:
+        """Of quota use: which quota. Events per day or minute, workflows, or triggers."""
         return self.get("dimension")
 
     @property
@@ -2129,9 +2587,9 @@ class StoredAlertRule(Model):
         return self["revision"]
 
     @property
-    def silenced_until(self) -> str | None:
+    def silenced_until(self) -> datetime | None:
         """Nobody is told before this instant. It is evaluated all the same, and if it still fires then, its channels are told."""
-        return self.get("silencedUntil")
+        return instant(self, "silencedUntil")
 
     @property
     def status(self) -> t.AlertStatus | None:
@@ -2144,9 +2602,9 @@ class StoredAlertRule(Model):
         return self.get("threshold")
 
     @property
-    def updated_at(self) -> str:
+    def updated_at(self) -> datetime:
         """When it was last changed."""
-        return self["updatedAt"]
+        return instant(self, "updatedAt")  # type: ignore[return-value]
 
     @property
     def window(self) -> str | None:
@@ -2160,18 +2618,22 @@ class StoredAlertRule(Model):
 
 
 class StoredApp(Model):
-    """As it is stored."""
+    """A connector app that sends the events of all its accounts to one URL, `/v1/apps/<endpoint>/events`.
+
+    As it is stored: with its revision, and when it was written.
+    """
 
     __slots__ = ()
 
     @property
     def challenge(self) -> Challenge | None:
+        """A handshake that the app asks for, beside the one of its scheme."""
         return one(self, "challenge", Challenge)
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was created."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def description(self) -> str | None:
@@ -2226,12 +2688,13 @@ class StoredApp(Model):
 
     @property
     def subscription(self) -> Subscription | None:
+        """How a trigger of this app is made known to the app; not at all when absent."""
         return one(self, "subscription", Subscription)
 
     @property
-    def updated_at(self) -> str:
+    def updated_at(self) -> datetime:
         """When it was last changed."""
-        return self["updatedAt"]
+        return instant(self, "updatedAt")  # type: ignore[return-value]
 
     @property
     def verification(self) -> Verification | None:
@@ -2240,7 +2703,10 @@ class StoredApp(Model):
 
 
 class StoredCustomer(Model):
-    """As it is stored."""
+    """A customer (tenant) of the account.
+
+    As it is stored: with its revision, and when it was written.
+    """
 
     __slots__ = ()
 
@@ -2250,9 +2716,9 @@ class StoredCustomer(Model):
         return self.get("concurrency")
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was created."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def encrypt_log(self) -> bool | None:
@@ -2279,6 +2745,9 @@ class StoredCustomer(Model):
 
     @property
     def region(self) -> t.Region | None:
+        """Where its events, executions and secrets are kept; the cell that was asked when absent. Every other cell answers
+        requests for it with 421 and the base URL of its own.
+        """
         return self.get("region")
 
     @property
@@ -2297,9 +2766,9 @@ class StoredCustomer(Model):
         return self.get("tier")
 
     @property
-    def updated_at(self) -> str:
+    def updated_at(self) -> datetime:
         """When it was last changed."""
-        return self["updatedAt"]
+        return instant(self, "updatedAt")  # type: ignore[return-value]
 
     @property
     def weight(self) -> int | None:
@@ -2308,14 +2777,17 @@ class StoredCustomer(Model):
 
 
 class StoredCustomerTier(Model):
-    """As it is stored."""
+    """A tier of customers: limits that go before the plan's, and a share in the fair queue.
+
+    As it is stored: with its revision, and when it was written.
+    """
 
     __slots__ = ()
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was created."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def id(self) -> str:
@@ -2338,9 +2810,9 @@ class StoredCustomerTier(Model):
         return self["revision"]
 
     @property
-    def updated_at(self) -> str:
+    def updated_at(self) -> datetime:
         """When it was last changed."""
-        return self["updatedAt"]
+        return instant(self, "updatedAt")  # type: ignore[return-value]
 
     @property
     def weight(self) -> int | None:
@@ -2349,14 +2821,17 @@ class StoredCustomerTier(Model):
 
 
 class StoredDeployment(Model):
-    """As it is stored."""
+    """Which version of a workflow runs in an environment. The built-in environment `test` needs none: it runs the latest.
+
+    As it is stored: with its revision, and when it was written.
+    """
 
     __slots__ = ()
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was created."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def environment(self) -> str:
@@ -2369,9 +2844,9 @@ class StoredDeployment(Model):
         return self["revision"]
 
     @property
-    def updated_at(self) -> str:
+    def updated_at(self) -> datetime:
         """When it was last changed."""
-        return self["updatedAt"]
+        return instant(self, "updatedAt")  # type: ignore[return-value]
 
     @property
     def version(self) -> int:
@@ -2385,14 +2860,17 @@ class StoredDeployment(Model):
 
 
 class StoredEnvConfig(Model):
-    """As it is stored."""
+    """A configuration value that workflows read with `fastn.envConfig.get`.
+
+    As it is stored: with its revision, and when it was written.
+    """
 
     __slots__ = ()
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was created."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def environment(self) -> str | None:
@@ -2410,9 +2888,9 @@ class StoredEnvConfig(Model):
         return self["revision"]
 
     @property
-    def updated_at(self) -> str:
+    def updated_at(self) -> datetime:
         """When it was last changed."""
-        return self["updatedAt"]
+        return instant(self, "updatedAt")  # type: ignore[return-value]
 
     @property
     def value(self) -> Any:
@@ -2421,14 +2899,17 @@ class StoredEnvConfig(Model):
 
 
 class StoredPlan(Model):
-    """As it is stored."""
+    """A plan: what holds for every customer of an account that has it. `free` and `unlimited` are there from the start.
+
+    As it is stored: with its revision, and when it was written.
+    """
 
     __slots__ = ()
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was created."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def id(self) -> str:
@@ -2451,20 +2932,23 @@ class StoredPlan(Model):
         return self["revision"]
 
     @property
-    def updated_at(self) -> str:
+    def updated_at(self) -> datetime:
         """When it was last changed."""
-        return self["updatedAt"]
+        return instant(self, "updatedAt")  # type: ignore[return-value]
 
 
 class StoredQuotaSettings(Model):
-    """As it is stored."""
+    """Which plan the account has.
+
+    As it is stored: with its revision, and when it was written.
+    """
 
     __slots__ = ()
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was created."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def plan(self) -> str:
@@ -2477,20 +2961,23 @@ class StoredQuotaSettings(Model):
         return self["revision"]
 
     @property
-    def updated_at(self) -> str:
+    def updated_at(self) -> datetime:
         """When it was last changed."""
-        return self["updatedAt"]
+        return instant(self, "updatedAt")  # type: ignore[return-value]
 
 
 class StoredWorkflow(Model):
-    """As it is stored."""
+    """A workflow: its settings. Its code is published as immutable versions.
+
+    As it is stored: with its revision, and when it was written.
+    """
 
     __slots__ = ()
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was created."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def description(self) -> str | None:
@@ -2504,6 +2991,7 @@ class StoredWorkflow(Model):
 
     @property
     def flow(self) -> FlowControl | None:
+        """What holds its executions back."""
         return one(self, "flow", FlowControl)
 
     @property
@@ -2518,6 +3006,7 @@ class StoredWorkflow(Model):
 
     @property
     def retry(self) -> RetryPolicy | None:
+        """Retry of transient failures; when absent the trigger's attempts count."""
         return one(self, "retry", RetryPolicy)
 
     @property
@@ -2532,7 +3021,7 @@ class StoredWorkflow(Model):
 
     @property
     def tier(self) -> t.Tier | None:
-        """See `Tier`."""
+        """How it answers and how long it may take."""
         return self.get("tier")
 
     @property
@@ -2541,9 +3030,9 @@ class StoredWorkflow(Model):
         return self.get("timeoutMs")
 
     @property
-    def updated_at(self) -> str:
+    def updated_at(self) -> datetime:
         """When it was last changed."""
-        return self["updatedAt"]
+        return instant(self, "updatedAt")  # type: ignore[return-value]
 
 
 class Subscription(Model):
@@ -2563,6 +3052,7 @@ class Subscription(Model):
 
     @property
     def unsubscribe(self) -> RequestTemplate | None:
+        """Made before a trigger is deleted, and for the old event or account before a change."""
         return one(self, "unsubscribe", RequestTemplate)
 
 
@@ -2577,9 +3067,9 @@ class SubscriptionView(Model):
         return self.get("accountId")
 
     @property
-    def asked_at(self) -> str | None:
+    def asked_at(self) -> datetime | None:
         """When it was asked last."""
-        return self.get("askedAt")
+        return instant(self, "askedAt")
 
     @property
     def attempts(self) -> int | None:
@@ -2619,10 +3109,12 @@ class TriggerSource(Model):
 
     @property
     def challenge(self) -> Challenge | None:
+        """A handshake that the sender asks for, beside the one of its scheme."""
         return one(self, "challenge", Challenge)
 
     @property
     def type(self) -> Literal["webhook", "appEvent", "event", "schedule", "poll"]:
+        """Always `webhook`."""
         return self["type"]
 
     @property
@@ -2668,9 +3160,9 @@ class TriggerSource(Model):
         return self.get("delayMinutes")
 
     @property
-    def ends_at(self) -> str | None:
+    def ends_at(self) -> datetime | None:
         """RFC 3339; it does not fire at this instant or later."""
-        return self.get("endsAt")
+        return instant(self, "endsAt")
 
     @property
     def jitter_seconds(self) -> int | None:
@@ -2693,9 +3185,9 @@ class TriggerSource(Model):
         return self.get("runImmediately")
 
     @property
-    def starts_at(self) -> str | None:
+    def starts_at(self) -> datetime | None:
         """RFC 3339; it does not fire before. An interval is counted from here."""
-        return self.get("startsAt")
+        return instant(self, "startsAt")
 
     @property
     def timezone(self) -> str | None:
@@ -2724,6 +3216,7 @@ class TriggerSource(Model):
 
     @property
     def incremental(self) -> Incremental | None:
+        """Ask only for what is newer than the poll before. Then deletions are not seen."""
         return one(self, "incremental", Incremental)
 
     @property
@@ -2757,8 +3250,203 @@ class TriggerSource(Model):
         return one(self, "request", PollRequest)
 
 
+class TriggerSourceAppEvent(Model):
+    """Events of a connector app for one customer, with that customer's account at the app."""
+
+    __slots__ = ()
+
+    @property
+    def account_id(self) -> str | None:
+        """The customer's account at the app: only events of this account come here. Required where the app says in its
+        events whose they are.
+        """
+        return self.get("accountId")
+
+    @property
+    def app(self) -> str:
+        """The app; it cannot be changed."""
+        return self["app"]
+
+    @property
+    def event(self) -> str:
+        """One of the app's events."""
+        return self["event"]
+
+    @property
+    def type(self) -> Literal["appEvent"]:
+        """Always `appEvent`."""
+        return self["type"]
+
+
+class TriggerSourceEvent(Model):
+    """Events sent through the API whose type is one of these; `*` at the end stands for any rest."""
+
+    __slots__ = ()
+
+    @property
+    def type(self) -> Literal["event"]:
+        """Always `event`."""
+        return self["type"]
+
+    @property
+    def types(self) -> list[str]:
+        """The types, e.g. `order.created` or `order.*`."""
+        return self["types"]
+
+
+class TriggerSourcePoll(Model):
+    """Changes at a source that is polled."""
+
+    __slots__ = ()
+
+    @property
+    def compare(self) -> Compare | None:
+        """What of a record is compared."""
+        return one(self, "compare", Compare)
+
+    @property
+    def detect_deletes(self) -> bool | None:
+        """Whether a record that a complete listing no longer has was deleted."""
+        return self.get("detectDeletes")
+
+    @property
+    def entity(self) -> str:
+        """What a record is, e.g. `contact`; the first part of the events' types."""
+        return self["entity"]
+
+    @property
+    def incremental(self) -> Incremental | None:
+        """Ask only for what is newer than the poll before. Then deletions are not seen."""
+        return one(self, "incremental", Incremental)
+
+    @property
+    def initial(self) -> t.Initial | None:
+        """What the first listing does."""
+        return self.get("initial")
+
+    @property
+    def interval(self) -> PollInterval | None:
+        """How often."""
+        return one(self, "interval", PollInterval)
+
+    @property
+    def key(self) -> str:
+        """Path in a record of what tells it from others, e.g. `id`: a text or a number."""
+        return self["key"]
+
+    @property
+    def paging(self) -> Paging | None:
+        """How the next page is asked for."""
+        return one(self, "paging", Paging)
+
+    @property
+    def records(self) -> str | None:
+        """Path in an answer of the array of records, e.g. `data.items`; the answer itself when empty."""
+        return self.get("records")
+
+    @property
+    def request(self) -> PollRequest:
+        """The request for a page of records."""
+        return one(self, "request", PollRequest)
+
+    @property
+    def type(self) -> Literal["poll"]:
+        """Always `poll`."""
+        return self["type"]
+
+
+class TriggerSourceSchedule(Model):
+    """The clock."""
+
+    __slots__ = ()
+
+    @property
+    def auto_disable(self) -> AutoDisable | None:
+        """When failures switch it off."""
+        return one(self, "autoDisable", AutoDisable)
+
+    @property
+    def catch_up(self) -> CatchUp | None:
+        """What becomes of fires that no node was there to make."""
+        return one(self, "catchUp", CatchUp)
+
+    @property
+    def delay_minutes(self) -> int | None:
+        """Each fire is put off by so many minutes: 0 to 1,440."""
+        return self.get("delayMinutes")
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """RFC 3339; it does not fire at this instant or later."""
+        return instant(self, "endsAt")
+
+    @property
+    def jitter_seconds(self) -> int | None:
+        """Each fire is put off by up to so many seconds, always the same for the same fire: 0 to 3,600."""
+        return self.get("jitterSeconds")
+
+    @property
+    def overlap(self) -> t.Overlap | None:
+        """What becomes of a fire while a run of an earlier one has not ended."""
+        return self.get("overlap")
+
+    @property
+    def payload(self) -> Any:
+        """Becomes `ctx.input`; an empty object when absent."""
+        return self.get("payload")
+
+    @property
+    def run_immediately(self) -> bool | None:
+        """Fire once when the trigger is created, beside the times of `when`."""
+        return self.get("runImmediately")
+
+    @property
+    def starts_at(self) -> datetime | None:
+        """RFC 3339; it does not fire before. An interval is counted from here."""
+        return instant(self, "startsAt")
+
+    @property
+    def timezone(self) -> str:
+        """An IANA time zone, e.g. `Europe/Berlin`."""
+        return self["timezone"]
+
+    @property
+    def type(self) -> Literal["schedule"]:
+        """Always `schedule`."""
+        return self["type"]
+
+    @property
+    def when(self) -> When:
+        """When it fires."""
+        return one(self, "when", When)
+
+
+class TriggerSourceWebhook(Model):
+    """Requests to `/v1/webhooks/<trigger id>`."""
+
+    __slots__ = ()
+
+    @property
+    def challenge(self) -> Challenge | None:
+        """A handshake that the sender asks for, beside the one of its scheme."""
+        return one(self, "challenge", Challenge)
+
+    @property
+    def type(self) -> Literal["webhook"]:
+        """Always `webhook`."""
+        return self["type"]
+
+    @property
+    def verification(self) -> Verification | None:
+        """How the sender proves itself."""
+        return one(self, "verification", Verification)
+
+
 class TriggerView(Model):
-    """As it is stored."""
+    """What starts workflows.
+
+    As it is stored: with its revision, and when it was written.
+    """
 
     __slots__ = ()
 
@@ -2768,9 +3456,9 @@ class TriggerView(Model):
         return self.get("backoff")
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was created."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def customer(self) -> str | None:
@@ -2789,6 +3477,7 @@ class TriggerView(Model):
 
     @property
     def flow(self) -> FlowControl | None:
+        """What holds its executions back."""
         return one(self, "flow", FlowControl)
 
     @property
@@ -2838,12 +3527,13 @@ class TriggerView(Model):
 
     @property
     def subscription(self) -> t.SubscriptionState | None:
+        """Of an app-event trigger: whether its app knows of it, apart from the trigger's own status."""
         return self.get("subscription")
 
     @property
-    def updated_at(self) -> str:
+    def updated_at(self) -> datetime:
         """When it was last changed."""
-        return self["updatedAt"]
+        return instant(self, "updatedAt")  # type: ignore[return-value]
 
 
 class UsageRow(Model):
@@ -2879,6 +3569,7 @@ class Verification(Model):
 
     @property
     def scheme(self) -> Literal["accessKey", "public", "github", "standardWebhooks", "svix", "stripe", "slack", "shopify", "hubspot", "twilio", "linear", "zendesk", "meta", "dropbox", "notion", "microsoftGraph", "hmac", "token", "basic", "clientCertificate"]:
+        """Always `accessKey`."""
         return self["scheme"]
 
     @property
@@ -2959,15 +3650,450 @@ class Verification(Model):
         return self.get("allowed")
 
 
+class VerificationAccessKey(Model):
+    """With an access key of the account in `x-fastn-access-key`."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["accessKey"]:
+        """Always `accessKey`."""
+        return self["scheme"]
+
+
+class VerificationBasic(Model):
+    """HTTP Basic."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["basic"]:
+        """Always `basic`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The password."""
+        return self["secret"]
+
+    @property
+    def username(self) -> str:
+        """The user name."""
+        return self["username"]
+
+
+class VerificationClientCertificate(Model):
+    """A client certificate (mTLS), checked by the proxy that ends TLS, which tells it in a header. Only for a server that
+    is reached through that proxy alone, and a proxy that removes the header from what clients send.
+    """
+
+    __slots__ = ()
+
+    @property
+    def allowed(self) -> list[str]:
+        """Fingerprints (hex, with or without colons) or subjects, any one of which is good."""
+        return self["allowed"]
+
+    @property
+    def header(self) -> str:
+        """The header that the proxy sets, e.g. `X-Client-Cert-Sha256` or `X-Client-Cert-Subject`."""
+        return self["header"]
+
+    @property
+    def scheme(self) -> Literal["clientCertificate"]:
+        """Always `clientCertificate`."""
+        return self["scheme"]
+
+
+class VerificationDropbox(Model):
+    """Dropbox: `X-Dropbox-Signature`. `GET ?challenge` is answered with the challenge."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["dropbox"]:
+        """Always `dropbox`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The app's secret."""
+        return self["secret"]
+
+
+class VerificationGithub(Model):
+    """GitHub: `X-Hub-Signature-256`, HMAC-SHA-256 of the body."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["github"]:
+        """Always `github`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The webhook's secret."""
+        return self["secret"]
+
+
+class VerificationHmac(Model):
+    """An HMAC that is put together here."""
+
+    __slots__ = ()
+
+    @property
+    def algorithm(self) -> t.HmacAlgorithm | None:
+        """The hash."""
+        return self.get("algorithm")
+
+    @property
+    def encoding(self) -> t.SignatureEncoding | None:
+        """How the signature is written."""
+        return self.get("encoding")
+
+    @property
+    def header(self) -> str:
+        """The header of the signature."""
+        return self["header"]
+
+    @property
+    def id_header(self) -> str | None:
+        """The header of the delivery's id, by which a repeat is known."""
+        return self.get("idHeader")
+
+    @property
+    def payload(self) -> str | None:
+        """What is signed: text with `{body}` once, and `{timestamp}`, `{id}`, `{method}` and `{url}` as needed."""
+        return self.get("payload")
+
+    @property
+    def prefix(self) -> str | None:
+        """What stands before the signature, e.g. `sha256=`."""
+        return self.get("prefix")
+
+    @property
+    def scheme(self) -> Literal["hmac"]:
+        """Always `hmac`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The key, used as text."""
+        return self["secret"]
+
+    @property
+    def timestamp_header(self) -> str | None:
+        """The header of the timestamp: Unix seconds, Unix milliseconds or RFC 3339. It must be part of `payload`."""
+        return self.get("timestampHeader")
+
+    @property
+    def tolerance_seconds(self) -> int | None:
+        """Seconds that the timestamp may be away from now; 300 when absent."""
+        return self.get("toleranceSeconds")
+
+
+class VerificationHubspot(Model):
+    """HubSpot: `X-HubSpot-Signature` (v1 and v2) or `X-HubSpot-Signature-v3`."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["hubspot"]:
+        """Always `hubspot`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The app's client secret."""
+        return self["secret"]
+
+    @property
+    def tolerance_seconds(self) -> int | None:
+        """Seconds that the timestamp of v3 may be away from now; 300 when absent."""
+        return self.get("toleranceSeconds")
+
+    @property
+    def url(self) -> str | None:
+        """The webhook's URL as HubSpot has it, without its query. When absent, it is made of `X-Forwarded-Proto`,
+        `X-Forwarded-Host` or `Host`, and the path.
+        """
+        return self.get("url")
+
+    @property
+    def version(self) -> t.HubspotVersion | None:
+        """Which of HubSpot's three signatures is asked for."""
+        return self.get("version")
+
+
+class VerificationLinear(Model):
+    """Linear: `Linear-Signature`, and `webhookTimestamp` in the body."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["linear"]:
+        """Always `linear`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The webhook's signing secret."""
+        return self["secret"]
+
+    @property
+    def tolerance_seconds(self) -> int | None:
+        """Seconds that the timestamp may be away from now; 300 when absent."""
+        return self.get("toleranceSeconds")
+
+
+class VerificationMeta(Model):
+    """Meta (Facebook, Instagram, WhatsApp): `X-Hub-Signature-256`. `GET ?hub.challenge` with the right
+    `hub.verify_token` is answered with the challenge.
+    """
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["meta"]:
+        """Always `meta`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The app's secret."""
+        return self["secret"]
+
+    @property
+    def verify_token(self) -> t.SecretNames:
+        """The verify token that was given to Meta."""
+        return self["verifyToken"]
+
+
+class VerificationMicrosoftGraph(Model):
+    """Microsoft Graph: the `clientState` of every notification. `POST ?validationToken` is answered with the token."""
+
+    __slots__ = ()
+
+    @property
+    def client_state(self) -> t.SecretNames:
+        """The `clientState` that the subscription was made with."""
+        return self["clientState"]
+
+    @property
+    def scheme(self) -> Literal["microsoftGraph"]:
+        """Always `microsoftGraph`."""
+        return self["scheme"]
+
+
+class VerificationNotion(Model):
+    """Notion: `X-Notion-Signature`. The token that Notion posts first is stored as the secret, if there is none yet."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["notion"]:
+        """Always `notion`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """Where the verification token is kept."""
+        return self["secret"]
+
+
+class VerificationPublic(Model):
+    """Not at all: anybody may send."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["public"]:
+        """Always `public`."""
+        return self["scheme"]
+
+
+class VerificationShopify(Model):
+    """Shopify: `X-Shopify-Hmac-Sha256`."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["shopify"]:
+        """Always `shopify`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The app's client secret."""
+        return self["secret"]
+
+
+class VerificationSlack(Model):
+    """Slack: `X-Slack-Signature` and `X-Slack-Request-Timestamp`. A signed `url_verification` is answered with its
+    challenge.
+    """
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["slack"]:
+        """Always `slack`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The app's signing secret."""
+        return self["secret"]
+
+    @property
+    def tolerance_seconds(self) -> int | None:
+        """Seconds that the timestamp may be away from now; 300 when absent."""
+        return self.get("toleranceSeconds")
+
+
+class VerificationStandardWebhooks(Model):
+    """Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature` (v1)."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["standardWebhooks"]:
+        """Always `standardWebhooks`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The `whsec_…` key."""
+        return self["secret"]
+
+    @property
+    def tolerance_seconds(self) -> int | None:
+        """Seconds that the timestamp may be away from now; 300 when absent."""
+        return self.get("toleranceSeconds")
+
+
+class VerificationStripe(Model):
+    """Stripe: `Stripe-Signature`."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["stripe"]:
+        """Always `stripe`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The endpoint's `whsec_…` secret."""
+        return self["secret"]
+
+    @property
+    def tolerance_seconds(self) -> int | None:
+        """Seconds that the timestamp may be away from now; 300 when absent."""
+        return self.get("toleranceSeconds")
+
+
+class VerificationSvix(Model):
+    """Svix: Standard Webhooks under the names `svix-id`, `svix-timestamp`, `svix-signature`, or the standard ones."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["svix"]:
+        """Always `svix`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The `whsec_…` key."""
+        return self["secret"]
+
+    @property
+    def tolerance_seconds(self) -> int | None:
+        """Seconds that the timestamp may be away from now; 300 when absent."""
+        return self.get("toleranceSeconds")
+
+
+class VerificationToken(Model):
+    """A shared token in a header."""
+
+    __slots__ = ()
+
+    @property
+    def header(self) -> str:
+        """The header, e.g. `X-Gitlab-Token`."""
+        return self["header"]
+
+    @property
+    def prefix(self) -> str | None:
+        """What stands before the token, e.g. `Bearer ` with its space."""
+        return self.get("prefix")
+
+    @property
+    def scheme(self) -> Literal["token"]:
+        """Always `token`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The token."""
+        return self["secret"]
+
+
+class VerificationTwilio(Model):
+    """Twilio: `X-Twilio-Signature` over the URL and the form's fields, or the URL with the body's SHA-256 in it."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["twilio"]:
+        """Always `twilio`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The account's auth token."""
+        return self["secret"]
+
+    @property
+    def url(self) -> str | None:
+        """The webhook's URL as Twilio has it, without its query. When absent, it is made of `X-Forwarded-Proto`,
+        `X-Forwarded-Host` or `Host`, and the path.
+        """
+        return self.get("url")
+
+
+class VerificationZendesk(Model):
+    """Zendesk: `X-Zendesk-Webhook-Signature` and `X-Zendesk-Webhook-Signature-Timestamp`."""
+
+    __slots__ = ()
+
+    @property
+    def scheme(self) -> Literal["zendesk"]:
+        """Always `zendesk`."""
+        return self["scheme"]
+
+    @property
+    def secret(self) -> t.SecretNames:
+        """The webhook's signing secret."""
+        return self["secret"]
+
+    @property
+    def tolerance_seconds(self) -> int | None:
+        """Seconds that the timestamp may be away from now; 300 when absent."""
+        return self.get("toleranceSeconds")
+
+
 class VersionView(Model):
     """A published version as the API shows it."""
 
     __slots__ = ()
 
     @property
-    def created_at(self) -> str:
+    def created_at(self) -> datetime:
         """When it was published."""
-        return self["createdAt"]
+        return instant(self, "createdAt")  # type: ignore[return-value]
 
     @property
     def file(self) -> str:
@@ -3016,9 +4142,9 @@ class WaitingOn(Model):
         return self["text"]
 
     @property
-    def until(self) -> str | None:
+    def until(self) -> datetime | None:
         """When the wait ends, if the time alone ends it."""
-        return self.get("until")
+        return instant(self, "until")
 
 
 class When(Model):
@@ -3033,6 +4159,7 @@ class When(Model):
 
     @property
     def mode(self) -> Literal["interval", "daily", "weekly", "monthly", "cron"]:
+        """Always `interval`."""
         return self["mode"]
 
     @property
@@ -3061,9 +4188,107 @@ class When(Model):
         return self.get("expression")
 
 
+class WhenCron(Model):
+    """As a cron expression says."""
+
+    __slots__ = ()
+
+    @property
+    def expression(self) -> str:
+        """Five fields: minute, hour, day of month, month, day of week."""
+        return self["expression"]
+
+    @property
+    def mode(self) -> Literal["cron"]:
+        """Always `cron`."""
+        return self["mode"]
+
+
+class WhenDaily(Model):
+    """Every day."""
+
+    __slots__ = ()
+
+    @property
+    def at(self) -> str:
+        """The time of day, `HH:MM`."""
+        return self["at"]
+
+    @property
+    def mode(self) -> Literal["daily"]:
+        """Always `daily`."""
+        return self["mode"]
+
+
+class WhenInterval(Model):
+    """Again and again after the same time."""
+
+    __slots__ = ()
+
+    @property
+    def every(self) -> int:
+        """How many units: at least 1, and at most 366 days in all."""
+        return self["every"]
+
+    @property
+    def mode(self) -> Literal["interval"]:
+        """Always `interval`."""
+        return self["mode"]
+
+    @property
+    def unit(self) -> t.Unit:
+        """Of what."""
+        return self["unit"]
+
+
+class WhenMonthly(Model):
+    """On one day of each month."""
+
+    __slots__ = ()
+
+    @property
+    def at(self) -> str:
+        """The time of day, `HH:MM`."""
+        return self["at"]
+
+    @property
+    def day(self) -> int:
+        """1 to 31; in a month that has no such day, its last."""
+        return self["day"]
+
+    @property
+    def mode(self) -> Literal["monthly"]:
+        """Always `monthly`."""
+        return self["mode"]
+
+
+class WhenWeekly(Model):
+    """On some days of each week."""
+
+    __slots__ = ()
+
+    @property
+    def at(self) -> str:
+        """The time of day, `HH:MM`."""
+        return self["at"]
+
+    @property
+    def days(self) -> list[t.Weekday]:
+        """At least one."""
+        return self["days"]
+
+    @property
+    def mode(self) -> Literal["weekly"]:
+        """Always `weekly`."""
+        return self["mode"]
+
+
 __all__ = [
     "Accepted",
     "AlertChannel",
+    "AlertChannelEmail",
+    "AlertChannelSlack",
+    "AlertChannelWebhook",
     "AlertNotice",
     "AlertNotification",
     "AlertTested",
@@ -3074,12 +4299,21 @@ __all__ = [
     "BatchWindow",
     "CapturedToken",
     "CatchUp",
+    "CatchUpAll",
+    "CatchUpLast",
+    "CatchUpNone",
     "Challenge",
     "ChallengeWhen",
     "Compare",
+    "CompareExcept",
+    "CompareFields",
+    "CompareRecord",
     "Comparison",
     "Concurrency",
     "Condition",
+    "ConditionAll",
+    "ConditionAny",
+    "ConditionNot",
     "CurrentUsage",
     "DeadLetterReplay",
     "DeadLetterView",
@@ -3101,6 +4335,10 @@ __all__ = [
     "Limit",
     "LogLineView",
     "Paging",
+    "PagingCursor",
+    "PagingLink",
+    "PagingNone",
+    "PagingPage",
     "PollInterval",
     "PollRequest",
     "PollView",
@@ -3112,6 +4350,9 @@ __all__ = [
     "ReplayPreview",
     "ReplayPreviewItem",
     "ReplaySelection",
+    "ReplaySelectionDeadLetters",
+    "ReplaySelectionEvents",
+    "ReplaySelectionExecutions",
     "ReplaySkip",
     "ReplayView",
     "RequestTemplate",
@@ -3138,10 +4379,40 @@ __all__ = [
     "Subscription",
     "SubscriptionView",
     "TriggerSource",
+    "TriggerSourceAppEvent",
+    "TriggerSourceEvent",
+    "TriggerSourcePoll",
+    "TriggerSourceSchedule",
+    "TriggerSourceWebhook",
     "TriggerView",
     "UsageRow",
     "Verification",
+    "VerificationAccessKey",
+    "VerificationBasic",
+    "VerificationClientCertificate",
+    "VerificationDropbox",
+    "VerificationGithub",
+    "VerificationHmac",
+    "VerificationHubspot",
+    "VerificationLinear",
+    "VerificationMeta",
+    "VerificationMicrosoftGraph",
+    "VerificationNotion",
+    "VerificationPublic",
+    "VerificationShopify",
+    "VerificationSlack",
+    "VerificationStandardWebhooks",
+    "VerificationStripe",
+    "VerificationSvix",
+    "VerificationToken",
+    "VerificationTwilio",
+    "VerificationZendesk",
     "VersionView",
     "WaitingOn",
     "When",
+    "WhenCron",
+    "WhenDaily",
+    "WhenInterval",
+    "WhenMonthly",
+    "WhenWeekly",
 ]

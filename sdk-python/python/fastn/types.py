@@ -14,24 +14,6 @@ if sys.version_info >= (3, 11):
 elif TYPE_CHECKING:
     from typing_extensions import Required
 
-class AlertChannelWebhook(TypedDict, total=False):
-    """A POST of an `AlertNotice` with a signature after Standard Webhooks."""
-
-    secret: Required[str]
-    """Name of the secret that holds the `whsec_…` key."""
-    type: Required[Literal["webhook"]]
-    url: Required[str]
-    """Where to."""
-
-
-class AlertChannelSlack(TypedDict, total=False):
-    """A message to an incoming webhook of Slack, or of whatever takes the same."""
-
-    secret: Required[str]
-    """Name of the secret that holds the URL, which is all that protects it."""
-    type: Required[Literal["slack"]]
-
-
 AlertChannelEmail = TypedDict(
     "AlertChannelEmail",
     {
@@ -43,6 +25,26 @@ AlertChannelEmail = TypedDict(
     total=False,
 )
 """A mail."""
+
+class AlertChannelSlack(TypedDict, total=False):
+    """A message to an incoming webhook of Slack, or of whatever takes the same."""
+
+    secret: Required[str]
+    """Name of the secret that holds the URL, which is all that protects it."""
+    type: Required[Literal["slack"]]
+    """Always `slack`."""
+
+
+class AlertChannelWebhook(TypedDict, total=False):
+    """A POST of an `AlertNotice` with a signature after Standard Webhooks."""
+
+    secret: Required[str]
+    """Name of the secret that holds the `whsec_…` key."""
+    type: Required[Literal["webhook"]]
+    """Always `webhook`."""
+    url: Required[str]
+    """Where to."""
+
 
 AlertComparison = Literal[
     "above",
@@ -82,6 +84,7 @@ class AlertRule(TypedDict, total=False):
     description: str
     """What to do when it fires, for whoever is told."""
     dimension: Dimension | None
+    """Of quota use: which quota. Events per day or minute, workflows, or triggers."""
     hold: str | timedelta
     """For how long it must be bad before the rule fires, e.g. `5m`; `0s` fires at once."""
     id: Required[str]
@@ -98,7 +101,7 @@ class AlertRule(TypedDict, total=False):
     """The value at which it is good again; the threshold itself when absent. A distance between the two keeps a value that
     moves around the threshold from firing again and again.
     """
-    silencedUntil: str | None
+    silencedUntil: str | datetime | None
     """Nobody is told before this instant. It is evaluated all the same, and if it still fires then, its channels are told."""
     status: AlertStatus
     """Whether it is evaluated."""
@@ -127,6 +130,7 @@ class App(TypedDict, total=False):
     """A connector app that sends the events of all its accounts to one URL, `/v1/apps/<endpoint>/events`."""
 
     challenge: Challenge | None
+    """A handshake that the app asks for, beside the one of its scheme."""
     description: str
     """What it is."""
     endpoint: str | None
@@ -150,6 +154,7 @@ class App(TypedDict, total=False):
     status: Switch
     """Whether its URL takes anything."""
     subscription: Subscription | None
+    """How a trigger of this app is made known to the app; not at all when absent."""
     verification: Verification
     """How the app proves itself. Its secrets are the account's own."""
 
@@ -207,24 +212,27 @@ class BatchWindow(TypedDict, total=False):
     """Or so many milliseconds after the first, at most a day."""
 
 
-class CatchUpNone(TypedDict, total=False):
-    """They are left out."""
+class CatchUpAll(TypedDict, total=False):
+    """All of them are, as far as they are not older than the window."""
 
-    policy: Required[Literal["none"]]
+    policy: Required[Literal["all"]]
+    """Always `all`."""
+    windowMinutes: int
+    """1 to 1,380 minutes (23 hours)."""
 
 
 class CatchUpLast(TypedDict, total=False):
     """The last of them is made up for, however many there were."""
 
     policy: Required[Literal["last"]]
+    """Always `last`."""
 
 
-class CatchUpAll(TypedDict, total=False):
-    """All of them are, as far as they are not older than the window."""
+class CatchUpNone(TypedDict, total=False):
+    """They are left out."""
 
-    policy: Required[Literal["all"]]
-    windowMinutes: int
-    """1 to 1,380 minutes (23 hours)."""
+    policy: Required[Literal["none"]]
+    """Always `none`."""
 
 
 Challenge = TypedDict(
@@ -268,10 +276,13 @@ class ChangeStatus(TypedDict, total=False):
     """For the status history; at most 500 characters."""
 
 
-class CompareRecord(TypedDict, total=False):
-    """All of it."""
+class CompareExcept(TypedDict, total=False):
+    """All but these fields."""
 
-    what: Required[Literal["record"]]
+    fields: Required[list[str]]
+    """1 to 100 paths."""
+    what: Required[Literal["except"]]
+    """Always `except`."""
 
 
 class CompareFields(TypedDict, total=False):
@@ -280,14 +291,14 @@ class CompareFields(TypedDict, total=False):
     fields: Required[list[str]]
     """1 to 100 paths."""
     what: Required[Literal["fields"]]
+    """Always `fields`."""
 
 
-class CompareExcept(TypedDict, total=False):
-    """All but these fields."""
+class CompareRecord(TypedDict, total=False):
+    """All of it."""
 
-    fields: Required[list[str]]
-    """1 to 100 paths."""
-    what: Required[Literal["except"]]
+    what: Required[Literal["record"]]
+    """Always `record`."""
 
 
 class Comparison(TypedDict, total=False):
@@ -358,6 +369,9 @@ class Customer(TypedDict, total=False):
     quotas: Quotas
     """Limits of its own, which go before those of its tier and of the account's plan."""
     region: Region | None
+    """Where its events, executions and secrets are kept; the cell that was asked when absent. Every other cell answers
+    requests for it with 421 and the base URL of its own.
+    """
     status: CustomerStatus
     """Whether its events start executions."""
     tier: str | None
@@ -461,33 +475,6 @@ ErasureStatus = Literal[
 ]
 """Where an erasure stands."""
 
-ErrorCode = Literal[
-    "AUTH_INVALID",
-    "AUTH_EXPIRED",
-    "FORBIDDEN",
-    "NOT_FOUND",
-    "METHOD_NOT_ALLOWED",
-    "VALIDATION_ERROR",
-    "CONFLICT",
-    "WRONG_REGION",
-    "PAYLOAD_TOO_LARGE",
-    "UNSUPPORTED_MEDIA_TYPE",
-    "RATE_LIMITED",
-    "QUOTA_EXCEEDED",
-    "INTERNAL_ERROR",
-    "SERVICE_UNAVAILABLE",
-    "UPSTREAM_ERROR",
-    "DB_ERROR",
-    "TIMEOUT",
-    "WF-EXEC-FAILED",
-    "WF-TIMEOUT",
-    "WF-CANCELLED",
-    "WORKFLOW_NOT_PUBLISHED",
-    "WORKFLOW_INVALID",
-    "EVT-WEBHOOK-AUTH-FAILED",
-]
-"""A public error code. Each has a page `docs/errors/<code>.md`."""
-
 EventStatus = Literal[
     "delivered",
     "duplicate",
@@ -519,11 +506,17 @@ class FlowControl(TypedDict, total=False):
     """
 
     batch: BatchWindow | None
+    """One execution for many events. Of triggers only."""
     concurrency: Concurrency | None
+    """Most executions at once; the others wait."""
     debounce: Debounce | None
+    """Wait until the events pause, and run the newest only. Of triggers only."""
     priority: Priority | None
+    """The place in the customer's queue; by what started it when absent."""
     rate: Rate | None
+    """Most starts in a period; the others wait for a later period."""
     singleton: Singleton | None
+    """One execution at a time, and what becomes of another."""
 
 
 HmacAlgorithm = Literal[
@@ -563,6 +556,7 @@ class Limit(TypedDict, total=False):
     limit: Required[int]
     """The most that is within the limit."""
     mode: Enforcement | None
+    """What happens beyond it; hard when absent, and for concurrent executions queue."""
 
 
 Measure = Literal[
@@ -605,26 +599,11 @@ Overlap = Literal[
 ]
 """What becomes of a fire while a run of an earlier one has not ended. Each customer by itself."""
 
-class PagingNone(TypedDict, total=False):
-    """One answer holds everything."""
-
-    mode: Required[Literal["none"]]
-
-
-class PagingPage(TypedDict, total=False):
-    """`{{page}}` is a number that grows until a page has no records: a page's number, or an offset."""
-
-    first: int
-    """The first."""
-    mode: Required[Literal["page"]]
-    step: int
-    """What is added for each next page: 1 for numbers of pages, the size of a page for offsets."""
-
-
 class PagingCursor(TypedDict, total=False):
     """`{{page}}` is what the answer before says; empty for the first page. The listing ends when an answer says nothing."""
 
     mode: Required[Literal["cursor"]]
+    """Always `cursor`."""
     path: Required[str]
     """Path in an answer of what stands for the next page."""
 
@@ -633,8 +612,27 @@ class PagingLink(TypedDict, total=False):
     """An answer says the URL of the next page, at the same host."""
 
     mode: Required[Literal["link"]]
+    """Always `link`."""
     path: str | None
     """Path in an answer of that URL; the header `Link` with `rel="next"` when absent."""
+
+
+class PagingNone(TypedDict, total=False):
+    """One answer holds everything."""
+
+    mode: Required[Literal["none"]]
+    """Always `none`."""
+
+
+class PagingPage(TypedDict, total=False):
+    """`{{page}}` is a number that grows until a page has no records: a page's number, or an offset."""
+
+    first: int
+    """The first."""
+    mode: Required[Literal["page"]]
+    """Always `page`."""
+    step: int
+    """What is added for each next page: 1 for numbers of pages, the size of a page for offsets."""
 
 
 class Plan(TypedDict, total=False):
@@ -675,7 +673,7 @@ class PollRequest(TypedDict, total=False):
     """The body: JSON, in whose texts places are filled. A text alone is sent as it is."""
     headers: dict[str, str]
     """The headers."""
-    method: str
+    method: Literal["GET", "POST"]
     """The method."""
     url: Required[str]
     """The URL. What is filled in is percent-encoded; a parameter of the query that is filled with nothing is left out."""
@@ -724,14 +722,23 @@ class Quotas(TypedDict, total=False):
     """Limits by dimension. What is absent is not limited here; a wider source may limit it."""
 
     apiCallsPerDay: Limit | None
+    """Requests to the API in a day of UTC."""
     apiCallsPerMinute: Limit | None
+    """Requests to the API in a minute."""
     concurrentExecutions: Limit | None
+    """Executions that run at once."""
     eventsPerDay: Limit | None
+    """Events admitted in a day of UTC."""
     eventsPerMinute: Limit | None
+    """Events admitted in a minute."""
     payloadBytes: Limit | None
+    """Bytes of the payload of one event or run."""
     stepsPerExecution: Limit | None
+    """Durable calls of one execution."""
     triggers: Limit | None
+    """Triggers that belong to the customer."""
     workflows: Limit | None
+    """Workflows that the customer's triggers name."""
 
 
 class Rate(TypedDict, total=False):
@@ -781,33 +788,6 @@ ReplayFrom = Literal[
 ]
 """From where an execution is replayed."""
 
-class ReplaySelectionExecutions(TypedDict, total=False):
-    """Executions that have ended."""
-
-    customer: str | None
-    """Only of this customer."""
-    errorCode: str | None
-    """Only those whose error has this code."""
-    errorName: str | None
-    """Only those whose error has this class, e.g. `TypeError`."""
-    errorStep: str | None
-    """Only those that failed in this step."""
-    ids: list[str] | None
-    """These."""
-    of: Required[Literal["executions"]]
-    since: str | None
-    """Admitted at or after, RFC 3339."""
-    status: ExecutionStatus | None
-    trigger: str | None
-    """Only of this trigger."""
-    until: str | None
-    """Admitted before, RFC 3339."""
-    version: int | None
-    """Only those that ran this version."""
-    workflow: str | None
-    """Only of this workflow."""
-
-
 class ReplaySelectionDeadLetters(TypedDict, total=False):
     """Dead letters."""
 
@@ -822,10 +802,12 @@ class ReplaySelectionDeadLetters(TypedDict, total=False):
     ids: list[str] | None
     """These."""
     of: Required[Literal["dead_letters"]]
-    since: str | None
+    """Always `dead_letters`."""
+    since: str | datetime | None
     """Put there at or after, RFC 3339."""
     status: DeadLetterStatus | None
-    until: str | None
+    """Only those that stand here; those that are pending when absent."""
+    until: str | datetime | None
     """Put there before, RFC 3339."""
     workflow: str | None
     """Only of this workflow."""
@@ -839,16 +821,48 @@ class ReplaySelectionEvents(TypedDict, total=False):
     ids: list[str] | None
     """These."""
     of: Required[Literal["events"]]
+    """Always `events`."""
     quota: QuotaOutcome | None
-    since: str | None
+    """Only those that a quota did this to: `blocked` once the limit is raised."""
+    since: str | datetime | None
     """Received at or after, RFC 3339."""
     status: EventStatus | None
+    """Only those of which admission made this; those rejected or unmatched when absent."""
     trigger: str | None
     """Only of this webhook trigger."""
     type: str | None
     """Only of this CloudEvents type."""
-    until: str | None
+    until: str | datetime | None
     """Received before, RFC 3339."""
+
+
+class ReplaySelectionExecutions(TypedDict, total=False):
+    """Executions that have ended."""
+
+    customer: str | None
+    """Only of this customer."""
+    errorCode: str | None
+    """Only those whose error has this code."""
+    errorName: str | None
+    """Only those whose error has this class, e.g. `TypeError`."""
+    errorStep: str | None
+    """Only those that failed in this step."""
+    ids: list[str] | None
+    """These."""
+    of: Required[Literal["executions"]]
+    """Always `executions`."""
+    since: str | datetime | None
+    """Admitted at or after, RFC 3339."""
+    status: ExecutionStatus | None
+    """Only those that ended so."""
+    trigger: str | None
+    """Only of this trigger."""
+    until: str | datetime | None
+    """Admitted before, RFC 3339."""
+    version: int | None
+    """Only those that ran this version."""
+    workflow: str | None
+    """Only of this workflow."""
 
 
 ReplayStatus = Literal[
@@ -905,6 +919,7 @@ class Route(TypedDict, total=False):
     environment: str
     """The environment whose deployed version runs; `test` runs the latest published one."""
     filter: Condition | None
+    """Only events for which this holds; all when absent."""
     headers: dict[str, str]
     """Headers added to those that the workflow sees."""
     workflow: Required[str]
@@ -919,9 +934,6 @@ class RunWorkflow(TypedDict, total=False):
     input: Any
     """Becomes `ctx.input`."""
 
-
-SecretNames = Union[str, List[str]]
-"""The name of a secret; two names while a key is being changed: either key is good."""
 
 class SecretWrite(TypedDict, total=False):
     """A secret as it is written. It is encrypted at rest and never read back through the API."""
@@ -952,7 +964,8 @@ class SendAppEvent(TypedDict, total=False):
     id: str | None
     """The same id within the window is admitted once. Made of the idempotency key when absent, else new."""
     priority: Priority | None
-    time: str | None
+    """The place of its executions in the customer's queue, before what the trigger or the workflow says."""
+    time: str | datetime | None
     """When it happened, RFC 3339; now when absent."""
 
 
@@ -964,11 +977,12 @@ class SendEvent(TypedDict, total=False):
     id: str | None
     """Unique per source; the same id within the window is admitted once. Ours when absent."""
     priority: Priority | None
+    """The place of its executions in the customer's queue, before what the trigger or the workflow says."""
     source: str | None
     """Where it comes from; `api` when absent."""
     subject: str | None
     """What it is about."""
-    time: str | None
+    time: str | datetime | None
     """When it happened, RFC 3339; now when absent."""
     type: Required[str]
     """The type, e.g. `order.created`."""
@@ -1024,6 +1038,7 @@ class Subscription(TypedDict, total=False):
     subscribe: Required[RequestTemplate]
     """Made when a trigger is created or its event or account is changed."""
     unsubscribe: RequestTemplate | None
+    """Made before a trigger is deleted, and for the old event or account before a change."""
 
 
 SubscriptionState = Literal[
@@ -1058,6 +1073,7 @@ class Trigger(TypedDict, total=False):
     description: str
     """What it does."""
     flow: FlowControl | None
+    """What holds its executions back."""
     id: str
     """Stable id; for a webhook it is part of the public URL. A new random one when it is absent and the trigger is posted."""
     maxAttempts: int
@@ -1076,15 +1092,6 @@ class Trigger(TypedDict, total=False):
     """Whether it fires."""
 
 
-class TriggerSourceWebhook(TypedDict, total=False):
-    """Requests to `/v1/webhooks/<trigger id>`."""
-
-    challenge: Challenge | None
-    type: Required[Literal["webhook"]]
-    verification: Verification
-    """How the sender proves itself."""
-
-
 class TriggerSourceAppEvent(TypedDict, total=False):
     """Events of a connector app for one customer, with that customer's account at the app."""
 
@@ -1097,44 +1104,20 @@ class TriggerSourceAppEvent(TypedDict, total=False):
     event: Required[str]
     """One of the app's events."""
     type: Required[Literal["appEvent"]]
+    """Always `appEvent`."""
 
 
 class TriggerSourceEvent(TypedDict, total=False):
     """Events sent through the API whose type is one of these; `*` at the end stands for any rest."""
 
     type: Required[Literal["event"]]
+    """Always `event`."""
     types: Required[list[str]]
     """The types, e.g. `order.created` or `order.*`."""
 
 
-class TriggerSourceSchedule(TypedDict, total=False):
-
-    autoDisable: AutoDisable
-    """When failures switch it off."""
-    catchUp: CatchUp
-    """What becomes of fires that no node was there to make."""
-    delayMinutes: int
-    """Each fire is put off by so many minutes: 0 to 1,440."""
-    endsAt: str | None
-    """RFC 3339; it does not fire at this instant or later."""
-    jitterSeconds: int
-    """Each fire is put off by up to so many seconds, always the same for the same fire: 0 to 3,600."""
-    overlap: Overlap
-    """What becomes of a fire while a run of an earlier one has not ended."""
-    payload: Any
-    """Becomes `ctx.input`; an empty object when absent."""
-    runImmediately: bool
-    """Fire once when the trigger is created, beside the times of `when`."""
-    startsAt: str | None
-    """RFC 3339; it does not fire before. An interval is counted from here."""
-    timezone: Required[str]
-    """An IANA time zone, e.g. `Europe/Berlin`."""
-    type: Required[Literal["schedule"]]
-    when: Required[When]
-    """When it fires."""
-
-
 class TriggerSourcePoll(TypedDict, total=False):
+    """Changes at a source that is polled."""
 
     compare: Compare
     """What of a record is compared."""
@@ -1143,6 +1126,7 @@ class TriggerSourcePoll(TypedDict, total=False):
     entity: Required[str]
     """What a record is, e.g. `contact`; the first part of the events' types."""
     incremental: Incremental | None
+    """Ask only for what is newer than the poll before. Then deletions are not seen."""
     initial: Initial
     """What the first listing does."""
     interval: PollInterval
@@ -1156,6 +1140,47 @@ class TriggerSourcePoll(TypedDict, total=False):
     request: Required[PollRequest]
     """The request for a page of records."""
     type: Required[Literal["poll"]]
+    """Always `poll`."""
+
+
+class TriggerSourceSchedule(TypedDict, total=False):
+    """The clock."""
+
+    autoDisable: AutoDisable
+    """When failures switch it off."""
+    catchUp: CatchUp
+    """What becomes of fires that no node was there to make."""
+    delayMinutes: int
+    """Each fire is put off by so many minutes: 0 to 1,440."""
+    endsAt: str | datetime | None
+    """RFC 3339; it does not fire at this instant or later."""
+    jitterSeconds: int
+    """Each fire is put off by up to so many seconds, always the same for the same fire: 0 to 3,600."""
+    overlap: Overlap
+    """What becomes of a fire while a run of an earlier one has not ended."""
+    payload: Any
+    """Becomes `ctx.input`; an empty object when absent."""
+    runImmediately: bool
+    """Fire once when the trigger is created, beside the times of `when`."""
+    startsAt: str | datetime | None
+    """RFC 3339; it does not fire before. An interval is counted from here."""
+    timezone: Required[str]
+    """An IANA time zone, e.g. `Europe/Berlin`."""
+    type: Required[Literal["schedule"]]
+    """Always `schedule`."""
+    when: Required[When]
+    """When it fires."""
+
+
+class TriggerSourceWebhook(TypedDict, total=False):
+    """Requests to `/v1/webhooks/<trigger id>`."""
+
+    challenge: Challenge | None
+    """A handshake that the sender asks for, beside the one of its scheme."""
+    type: Required[Literal["webhook"]]
+    """Always `webhook`."""
+    verification: Verification
+    """How the sender proves itself."""
 
 
 Unit = Literal[
@@ -1169,195 +1194,14 @@ class VerificationAccessKey(TypedDict, total=False):
     """With an access key of the account in `x-fastn-access-key`."""
 
     scheme: Required[Literal["accessKey"]]
-
-
-class VerificationPublic(TypedDict, total=False):
-    """Not at all: anybody may send."""
-
-    scheme: Required[Literal["public"]]
-
-
-class VerificationGithub(TypedDict, total=False):
-    """GitHub: `X-Hub-Signature-256`, HMAC-SHA-256 of the body."""
-
-    scheme: Required[Literal["github"]]
-    secret: Required[SecretNames]
-    """The webhook's secret."""
-
-
-class VerificationStandardWebhooks(TypedDict, total=False):
-    """Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature` (v1)."""
-
-    scheme: Required[Literal["standardWebhooks"]]
-    secret: Required[SecretNames]
-    """The `whsec_…` key."""
-    toleranceSeconds: int | None
-    """Seconds that the timestamp may be away from now; 300 when absent."""
-
-
-class VerificationSvix(TypedDict, total=False):
-    """Svix: Standard Webhooks under the names `svix-id`, `svix-timestamp`, `svix-signature`, or the standard ones."""
-
-    scheme: Required[Literal["svix"]]
-    secret: Required[SecretNames]
-    """The `whsec_…` key."""
-    toleranceSeconds: int | None
-    """Seconds that the timestamp may be away from now; 300 when absent."""
-
-
-class VerificationStripe(TypedDict, total=False):
-    """Stripe: `Stripe-Signature`."""
-
-    scheme: Required[Literal["stripe"]]
-    secret: Required[SecretNames]
-    """The endpoint's `whsec_…` secret."""
-    toleranceSeconds: int | None
-    """Seconds that the timestamp may be away from now; 300 when absent."""
-
-
-class VerificationSlack(TypedDict, total=False):
-    """Slack: `X-Slack-Signature` and `X-Slack-Request-Timestamp`. A signed `url_verification` is answered with its
-    challenge.
-    """
-
-    scheme: Required[Literal["slack"]]
-    secret: Required[SecretNames]
-    """The app's signing secret."""
-    toleranceSeconds: int | None
-    """Seconds that the timestamp may be away from now; 300 when absent."""
-
-
-class VerificationShopify(TypedDict, total=False):
-    """Shopify: `X-Shopify-Hmac-Sha256`."""
-
-    scheme: Required[Literal["shopify"]]
-    secret: Required[SecretNames]
-    """The app's client secret."""
-
-
-class VerificationHubspot(TypedDict, total=False):
-    """HubSpot: `X-HubSpot-Signature` (v1 and v2) or `X-HubSpot-Signature-v3`."""
-
-    scheme: Required[Literal["hubspot"]]
-    secret: Required[SecretNames]
-    """The app's client secret."""
-    toleranceSeconds: int | None
-    """Seconds that the timestamp of v3 may be away from now; 300 when absent."""
-    url: str | None
-    """The webhook's URL as HubSpot has it, without its query. When absent, it is made of `X-Forwarded-Proto`,
-    `X-Forwarded-Host` or `Host`, and the path.
-    """
-    version: HubspotVersion
-    """Which of HubSpot's three signatures is asked for."""
-
-
-class VerificationTwilio(TypedDict, total=False):
-    """Twilio: `X-Twilio-Signature` over the URL and the form's fields, or the URL with the body's SHA-256 in it."""
-
-    scheme: Required[Literal["twilio"]]
-    secret: Required[SecretNames]
-    """The account's auth token."""
-    url: str | None
-    """The webhook's URL as Twilio has it, without its query. When absent, it is made of `X-Forwarded-Proto`,
-    `X-Forwarded-Host` or `Host`, and the path.
-    """
-
-
-class VerificationLinear(TypedDict, total=False):
-    """Linear: `Linear-Signature`, and `webhookTimestamp` in the body."""
-
-    scheme: Required[Literal["linear"]]
-    secret: Required[SecretNames]
-    """The webhook's signing secret."""
-    toleranceSeconds: int | None
-    """Seconds that the timestamp may be away from now; 300 when absent."""
-
-
-class VerificationZendesk(TypedDict, total=False):
-    """Zendesk: `X-Zendesk-Webhook-Signature` and `X-Zendesk-Webhook-Signature-Timestamp`."""
-
-    scheme: Required[Literal["zendesk"]]
-    secret: Required[SecretNames]
-    """The webhook's signing secret."""
-    toleranceSeconds: int | None
-    """Seconds that the timestamp may be away from now; 300 when absent."""
-
-
-class VerificationMeta(TypedDict, total=False):
-    """Meta (Facebook, Instagram, WhatsApp): `X-Hub-Signature-256`. `GET ?hub.challenge` with the right
-    `hub.verify_token` is answered with the challenge.
-    """
-
-    scheme: Required[Literal["meta"]]
-    secret: Required[SecretNames]
-    """The app's secret."""
-    verifyToken: Required[SecretNames]
-    """The verify token that was given to Meta."""
-
-
-class VerificationDropbox(TypedDict, total=False):
-    """Dropbox: `X-Dropbox-Signature`. `GET ?challenge` is answered with the challenge."""
-
-    scheme: Required[Literal["dropbox"]]
-    secret: Required[SecretNames]
-    """The app's secret."""
-
-
-class VerificationNotion(TypedDict, total=False):
-    """Notion: `X-Notion-Signature`. The token that Notion posts first is stored as the secret, if there is none yet."""
-
-    scheme: Required[Literal["notion"]]
-    secret: Required[SecretNames]
-    """Where the verification token is kept."""
-
-
-class VerificationMicrosoftGraph(TypedDict, total=False):
-    """Microsoft Graph: the `clientState` of every notification. `POST ?validationToken` is answered with the token."""
-
-    clientState: Required[SecretNames]
-    """The `clientState` that the subscription was made with."""
-    scheme: Required[Literal["microsoftGraph"]]
-
-
-class VerificationHmac(TypedDict, total=False):
-
-    algorithm: HmacAlgorithm
-    """The hash."""
-    encoding: SignatureEncoding
-    """How the signature is written."""
-    header: Required[str]
-    """The header of the signature."""
-    idHeader: str | None
-    """The header of the delivery's id, by which a repeat is known."""
-    payload: str
-    """What is signed: text with `{body}` once, and `{timestamp}`, `{id}`, `{method}` and `{url}` as needed."""
-    prefix: str
-    """What stands before the signature, e.g. `sha256=`."""
-    scheme: Required[Literal["hmac"]]
-    secret: Required[SecretNames]
-    """The key, used as text."""
-    timestampHeader: str | None
-    """The header of the timestamp: Unix seconds, Unix milliseconds or RFC 3339. It must be part of `payload`."""
-    toleranceSeconds: int | None
-    """Seconds that the timestamp may be away from now; 300 when absent."""
-
-
-class VerificationToken(TypedDict, total=False):
-    """A shared token in a header."""
-
-    header: Required[str]
-    """The header, e.g. `X-Gitlab-Token`."""
-    prefix: str
-    """What stands before the token, e.g. `Bearer ` with its space."""
-    scheme: Required[Literal["token"]]
-    secret: Required[SecretNames]
-    """The token."""
+    """Always `accessKey`."""
 
 
 class VerificationBasic(TypedDict, total=False):
     """HTTP Basic."""
 
     scheme: Required[Literal["basic"]]
+    """Always `basic`."""
     secret: Required[SecretNames]
     """The password."""
     username: Required[str]
@@ -1374,6 +1218,208 @@ class VerificationClientCertificate(TypedDict, total=False):
     header: Required[str]
     """The header that the proxy sets, e.g. `X-Client-Cert-Sha256` or `X-Client-Cert-Subject`."""
     scheme: Required[Literal["clientCertificate"]]
+    """Always `clientCertificate`."""
+
+
+class VerificationDropbox(TypedDict, total=False):
+    """Dropbox: `X-Dropbox-Signature`. `GET ?challenge` is answered with the challenge."""
+
+    scheme: Required[Literal["dropbox"]]
+    """Always `dropbox`."""
+    secret: Required[SecretNames]
+    """The app's secret."""
+
+
+class VerificationGithub(TypedDict, total=False):
+    """GitHub: `X-Hub-Signature-256`, HMAC-SHA-256 of the body."""
+
+    scheme: Required[Literal["github"]]
+    """Always `github`."""
+    secret: Required[SecretNames]
+    """The webhook's secret."""
+
+
+class VerificationHmac(TypedDict, total=False):
+    """An HMAC that is put together here."""
+
+    algorithm: HmacAlgorithm
+    """The hash."""
+    encoding: SignatureEncoding
+    """How the signature is written."""
+    header: Required[str]
+    """The header of the signature."""
+    idHeader: str | None
+    """The header of the delivery's id, by which a repeat is known."""
+    payload: str
+    """What is signed: text with `{body}` once, and `{timestamp}`, `{id}`, `{method}` and `{url}` as needed."""
+    prefix: str
+    """What stands before the signature, e.g. `sha256=`."""
+    scheme: Required[Literal["hmac"]]
+    """Always `hmac`."""
+    secret: Required[SecretNames]
+    """The key, used as text."""
+    timestampHeader: str | None
+    """The header of the timestamp: Unix seconds, Unix milliseconds or RFC 3339. It must be part of `payload`."""
+    toleranceSeconds: int | None
+    """Seconds that the timestamp may be away from now; 300 when absent."""
+
+
+class VerificationHubspot(TypedDict, total=False):
+    """HubSpot: `X-HubSpot-Signature` (v1 and v2) or `X-HubSpot-Signature-v3`."""
+
+    scheme: Required[Literal["hubspot"]]
+    """Always `hubspot`."""
+    secret: Required[SecretNames]
+    """The app's client secret."""
+    toleranceSeconds: int | None
+    """Seconds that the timestamp of v3 may be away from now; 300 when absent."""
+    url: str | None
+    """The webhook's URL as HubSpot has it, without its query. When absent, it is made of `X-Forwarded-Proto`,
+    `X-Forwarded-Host` or `Host`, and the path.
+    """
+    version: HubspotVersion
+    """Which of HubSpot's three signatures is asked for."""
+
+
+class VerificationLinear(TypedDict, total=False):
+    """Linear: `Linear-Signature`, and `webhookTimestamp` in the body."""
+
+    scheme: Required[Literal["linear"]]
+    """Always `linear`."""
+    secret: Required[SecretNames]
+    """The webhook's signing secret."""
+    toleranceSeconds: int | None
+    """Seconds that the timestamp may be away from now; 300 when absent."""
+
+
+class VerificationMeta(TypedDict, total=False):
+    """Meta (Facebook, Instagram, WhatsApp): `X-Hub-Signature-256`. `GET ?hub.challenge` with the right
+    `hub.verify_token` is answered with the challenge.
+    """
+
+    scheme: Required[Literal["meta"]]
+    """Always `meta`."""
+    secret: Required[SecretNames]
+    """The app's secret."""
+    verifyToken: Required[SecretNames]
+    """The verify token that was given to Meta."""
+
+
+class VerificationMicrosoftGraph(TypedDict, total=False):
+    """Microsoft Graph: the `clientState` of every notification. `POST ?validationToken` is answered with the token."""
+
+    clientState: Required[SecretNames]
+    """The `clientState` that the subscription was made with."""
+    scheme: Required[Literal["microsoftGraph"]]
+    """Always `microsoftGraph`."""
+
+
+class VerificationNotion(TypedDict, total=False):
+    """Notion: `X-Notion-Signature`. The token that Notion posts first is stored as the secret, if there is none yet."""
+
+    scheme: Required[Literal["notion"]]
+    """Always `notion`."""
+    secret: Required[SecretNames]
+    """Where the verification token is kept."""
+
+
+class VerificationPublic(TypedDict, total=False):
+    """Not at all: anybody may send."""
+
+    scheme: Required[Literal["public"]]
+    """Always `public`."""
+
+
+class VerificationShopify(TypedDict, total=False):
+    """Shopify: `X-Shopify-Hmac-Sha256`."""
+
+    scheme: Required[Literal["shopify"]]
+    """Always `shopify`."""
+    secret: Required[SecretNames]
+    """The app's client secret."""
+
+
+class VerificationSlack(TypedDict, total=False):
+    """Slack: `X-Slack-Signature` and `X-Slack-Request-Timestamp`. A signed `url_verification` is answered with its
+    challenge.
+    """
+
+    scheme: Required[Literal["slack"]]
+    """Always `slack`."""
+    secret: Required[SecretNames]
+    """The app's signing secret."""
+    toleranceSeconds: int | None
+    """Seconds that the timestamp may be away from now; 300 when absent."""
+
+
+class VerificationStandardWebhooks(TypedDict, total=False):
+    """Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature` (v1)."""
+
+    scheme: Required[Literal["standardWebhooks"]]
+    """Always `standardWebhooks`."""
+    secret: Required[SecretNames]
+    """The `whsec_…` key."""
+    toleranceSeconds: int | None
+    """Seconds that the timestamp may be away from now; 300 when absent."""
+
+
+class VerificationStripe(TypedDict, total=False):
+    """Stripe: `Stripe-Signature`."""
+
+    scheme: Required[Literal["stripe"]]
+    """Always `stripe`."""
+    secret: Required[SecretNames]
+    """The endpoint's `whsec_…` secret."""
+    toleranceSeconds: int | None
+    """Seconds that the timestamp may be away from now; 300 when absent."""
+
+
+class VerificationSvix(TypedDict, total=False):
+    """Svix: Standard Webhooks under the names `svix-id`, `svix-timestamp`, `svix-signature`, or the standard ones."""
+
+    scheme: Required[Literal["svix"]]
+    """Always `svix`."""
+    secret: Required[SecretNames]
+    """The `whsec_…` key."""
+    toleranceSeconds: int | None
+    """Seconds that the timestamp may be away from now; 300 when absent."""
+
+
+class VerificationToken(TypedDict, total=False):
+    """A shared token in a header."""
+
+    header: Required[str]
+    """The header, e.g. `X-Gitlab-Token`."""
+    prefix: str
+    """What stands before the token, e.g. `Bearer ` with its space."""
+    scheme: Required[Literal["token"]]
+    """Always `token`."""
+    secret: Required[SecretNames]
+    """The token."""
+
+
+class VerificationTwilio(TypedDict, total=False):
+    """Twilio: `X-Twilio-Signature` over the URL and the form's fields, or the URL with the body's SHA-256 in it."""
+
+    scheme: Required[Literal["twilio"]]
+    """Always `twilio`."""
+    secret: Required[SecretNames]
+    """The account's auth token."""
+    url: str | None
+    """The webhook's URL as Twilio has it, without its query. When absent, it is made of `X-Forwarded-Proto`,
+    `X-Forwarded-Host` or `Host`, and the path.
+    """
+
+
+class VerificationZendesk(TypedDict, total=False):
+    """Zendesk: `X-Zendesk-Webhook-Signature` and `X-Zendesk-Webhook-Signature-Timestamp`."""
+
+    scheme: Required[Literal["zendesk"]]
+    """Always `zendesk`."""
+    secret: Required[SecretNames]
+    """The webhook's signing secret."""
+    toleranceSeconds: int | None
+    """Seconds that the timestamp may be away from now; 300 when absent."""
 
 
 Weekday = Literal[
@@ -1387,14 +1433,13 @@ Weekday = Literal[
 ]
 """A day of the week."""
 
-class WhenInterval(TypedDict, total=False):
-    """Again and again after the same time."""
+class WhenCron(TypedDict, total=False):
+    """As a cron expression says."""
 
-    every: Required[int]
-    """How many units: at least 1, and at most 366 days in all."""
-    mode: Required[Literal["interval"]]
-    unit: Required[Unit]
-    """Of what."""
+    expression: Required[str]
+    """Five fields: minute, hour, day of month, month, day of week."""
+    mode: Required[Literal["cron"]]
+    """Always `cron`."""
 
 
 class WhenDaily(TypedDict, total=False):
@@ -1403,16 +1448,18 @@ class WhenDaily(TypedDict, total=False):
     at: Required[str]
     """The time of day, `HH:MM`."""
     mode: Required[Literal["daily"]]
+    """Always `daily`."""
 
 
-class WhenWeekly(TypedDict, total=False):
-    """On some days of each week."""
+class WhenInterval(TypedDict, total=False):
+    """Again and again after the same time."""
 
-    at: Required[str]
-    """The time of day, `HH:MM`."""
-    days: Required[list[Weekday]]
-    """At least one."""
-    mode: Required[Literal["weekly"]]
+    every: Required[int]
+    """How many units: at least 1, and at most 366 days in all."""
+    mode: Required[Literal["interval"]]
+    """Always `interval`."""
+    unit: Required[Unit]
+    """Of what."""
 
 
 class WhenMonthly(TypedDict, total=False):
@@ -1423,14 +1470,18 @@ class WhenMonthly(TypedDict, total=False):
     day: Required[int]
     """1 to 31; in a month that has no such day, its last."""
     mode: Required[Literal["monthly"]]
+    """Always `monthly`."""
 
 
-class WhenCron(TypedDict, total=False):
-    """As a cron expression says."""
+class WhenWeekly(TypedDict, total=False):
+    """On some days of each week."""
 
-    expression: Required[str]
-    """Five fields: minute, hour, day of month, month, day of week."""
-    mode: Required[Literal["cron"]]
+    at: Required[str]
+    """The time of day, `HH:MM`."""
+    days: Required[list[Weekday]]
+    """At least one."""
+    mode: Required[Literal["weekly"]]
+    """Always `weekly`."""
 
 
 class Workflow(TypedDict, total=False):
@@ -1441,15 +1492,17 @@ class Workflow(TypedDict, total=False):
     escalateOnTimeout: bool
     """On timeout, go on one tier up instead of ending (instant to standard, standard to long)."""
     flow: FlowControl | None
+    """What holds its executions back."""
     id: Required[str]
     """Stable id, e.g. `triage` or `wf_3f2a9c0d1b7e`."""
     name: str
     """Name for people."""
     retry: RetryPolicy | None
+    """Retry of transient failures; when absent the trigger's attempts count."""
     status: Switch
     """Whether new runs start."""
     tier: Tier
-    """See `Tier`."""
+    """How it answers and how long it may take."""
     timeoutMs: int | None
     """Most milliseconds of running; the tier's own limit when absent, and never above it."""
 
@@ -1471,6 +1524,15 @@ Paging = Union["PagingNone", "PagingPage", "PagingCursor", "PagingLink"]
 
 ReplaySelection = Union["ReplaySelectionExecutions", "ReplaySelectionDeadLetters", "ReplaySelectionEvents"]
 """What is replayed: everything that every field that is there lets through."""
+
+SecretNames = Union[str, List[str]]
+"""The name of a secret; two names while a key is being changed: either key is good."""
+
+SendAppEvents = Union[SendAppEvent, List[SendAppEvent]]
+"""One event of an app, or many at once."""
+
+SendEvents = Union[SendEvent, List[SendEvent]]
+"""One event, or many at once."""
 
 TriggerSource = Union["TriggerSourceWebhook", "TriggerSourceAppEvent", "TriggerSourceEvent", "TriggerSourceSchedule", "TriggerSourcePoll"]
 """What a trigger listens to."""
@@ -1528,7 +1590,6 @@ __all__ = [
     "Enforcement",
     "EnvConfig",
     "ErasureStatus",
-    "ErrorCode",
     "EventStatus",
     "ExecutionMode",
     "ExecutionStatus",
@@ -1575,7 +1636,9 @@ __all__ = [
     "SecretNames",
     "SecretWrite",
     "SendAppEvent",
+    "SendAppEvents",
     "SendEvent",
+    "SendEvents",
     "SignatureEncoding",
     "SilenceAlert",
     "Singleton",

@@ -124,7 +124,7 @@ impl Fastn {
     }
 
     /// Which plan the account has.
-    pub async fn quota_settings(&self) -> Result<Stored<QuotaSettings>, Error> {
+    pub async fn quota_settings(&self) -> Result<QuotaSettings, Error> {
         self.get(&["v1", "quota-settings"]).await
     }
 }

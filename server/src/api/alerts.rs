@@ -141,7 +141,7 @@ pub(crate) async fn silence(
     let Some(seconds) = seconds else {
         return Err(ApiError::invalid("duration", "must be a number with s, m, h or d, from 1s to 90d"));
     };
-    let until = crate::clock::now().plus(std::time::Duration::from_secs(seconds));
+    let until = api.clock.now().plus(std::time::Duration::from_secs(seconds));
     set_silence(&api, &caller, &id, Some(until)).await
 }
 
@@ -183,7 +183,7 @@ pub(crate) async fn test(
     // The same request has the same id, so that a receiver takes a repeat for what it is.
     let request = match key.as_deref() {
         Some(IdempotencyKey(key)) => format!("{}/{id}/{key}", caller.account),
-        None => format!("{}/{id}/{}", caller.account, crate::clock::now().as_micros()),
+        None => format!("{}/{id}/{}", caller.account, api.clock.now().as_micros()),
     };
     let hash = blake3::hash(request.as_bytes()).to_hex();
     let notifications = (api.test_channels)(caller.account.clone(), rule, hash[..16].to_owned()).await;

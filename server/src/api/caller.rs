@@ -1,6 +1,7 @@
-//! Who calls: the account and customer that a request is bound to, proved by its access key.
+//! Who calls: the account and customer that a request is bound to, proved by its access key, and whether its kind of key
+//! may call the operation at all.
 
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::HeaderMap;
 use axum::http::request::Parts;
 use axum::middleware::Next;
@@ -10,7 +11,7 @@ use fastn_contract::error::ErrorCode;
 use fastn_domain::{AccountId, CustomerId, Reach, Scope};
 
 use super::problem::{ApiError, ApiResult};
-use super::{Api, extract};
+use super::{Api, access, extract};
 
 /// A caller whose key was checked.
 #[derive(Clone, Debug)]
@@ -69,9 +70,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Checks the key and binds the request to its caller.
+/// Checks the key, and that it may call the operation, and binds the request to its caller.
 pub(crate) async fn authenticate(State(api): State<Api>, mut request: Request, next: Next) -> Response {
-    match caller_of(&api, request.headers()) {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let caller = caller_of(&api, request.headers());
+    match caller.and_then(|caller| access::check(&caller, request.method(), route).map(|()| caller)) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -82,7 +85,7 @@ pub(crate) async fn authenticate(State(api): State<Api>, mut request: Request, n
 
 fn caller_of(api: &Api, headers: &HeaderMap) -> ApiResult<Caller> {
     let catalog = api.catalog.current();
-    let caller = fastn_ingest::auth::authenticate(&catalog, headers, crate::clock::now())?;
+    let caller = fastn_ingest::auth::authenticate(&catalog, headers, api.clock.now())?;
     let named = text_of(headers, HEADER_CUSTOMER)?.map(CustomerId::new).transpose();
     let named = extract::checked(HEADER_CUSTOMER, named)?;
     let customer = match (&caller.customer, named) {

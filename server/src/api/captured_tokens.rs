@@ -38,7 +38,7 @@ pub(crate) async fn get(
     let id = row_id(customer.as_ref(), &name);
     let row = api.store.resource(&caller.reach(), ResourceKind::Secret, &id).await?.ok_or_else(missing)?;
     let secret: Secret = resources::body(&row)?;
-    let age_us = crate::clock::now().as_micros().saturating_sub(row.updated.as_micros());
+    let age_us = api.clock.now().as_micros().saturating_sub(row.updated.as_micros());
     let fresh = u128::try_from(age_us).is_ok_and(|age| age <= SHOWN.as_micros());
     let newest = secret.versions.last_key_value();
     let (version, sealed) = newest.filter(|_| secret.captured && fresh).ok_or_else(missing)?;

@@ -57,7 +57,7 @@ pub(crate) async fn append_to(ports: &Ports, scope: &Scope, id: &str, command: &
         source: SOURCE.to_owned(),
         kind: COMMAND_TYPE.to_owned(),
         subject: None,
-        time: crate::clock::now(),
+        time: ports.clock.now(),
         scope: scope.clone(),
         origin: Origin::Command,
         trigger: None,

@@ -62,7 +62,6 @@ pub(crate) async fn put(
 ) -> ApiResult<Response> {
     checked("id", WorkflowId::new(&id))?;
     checked("environment", EnvironmentId::new(&environment))?;
-    caller.may_configure()?;
     let version = versions::row_id(&id, request.version);
     resources::required(&api, &caller, ResourceKind::WorkflowVersion, &version).await?;
     let row_id = format!("{id}/{environment}");

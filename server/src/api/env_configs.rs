@@ -47,7 +47,6 @@ pub(crate) async fn put(
     let id = row_id(&environment, &key)?;
     resources::same_id("environment", &environment, &config.environment)?;
     resources::same_id("key", &key, &config.key)?;
-    caller.may_configure()?;
     let write = resources::writing(KIND, None, &id, &config, expect)?;
     resources::put::<EnvConfig>(&api, &caller, write).await
 }
@@ -64,7 +63,6 @@ pub(crate) async fn delete(
     Precondition(expect): Precondition,
 ) -> ApiResult<StatusCode> {
     let id = row_id(&environment, &key)?;
-    caller.may_configure()?;
     resources::delete(&api, &caller, KIND, &id, expect).await
 }
 

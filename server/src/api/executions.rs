@@ -73,7 +73,7 @@ pub(crate) async fn list(
     };
     let page = page(params.cursor, params.limit)?;
     let mut page = api.store.executions(&caller.reach(), &filter, &page).await?;
-    let now = crate::clock::now();
+    let now = api.clock.now();
     page.items.iter_mut().for_each(|view| drop_past_waits(view, now));
     Ok(Json(page))
 }
@@ -93,7 +93,7 @@ pub(crate) async fn get(
     if view.status == ExecutionStatus::Queued {
         let scope = scope_of(&caller, &view)?;
         let (concurrency, _) = api.catalog.current().share(&scope);
-        let (execution, now) = (execution_id(&id)?, crate::clock::now());
+        let (execution, now) = (execution_id(&id)?, api.clock.now());
         view.waiting_on = api.store.waiting_on(&Reach::Customer(scope), execution, now, concurrency).await?;
     }
     Ok(Json(view))
@@ -172,7 +172,7 @@ pub(crate) async fn decide(
     let request = commands::request_id("decide", &scope, key.as_deref());
     let answer = serde_json::json!({
         "approved": decision.approved, "comment": decision.comment, "by": decision.by,
-        "at": crate::clock::now().to_string(),
+        "at": api.clock.now().to_string(),
     });
     let command = Command::Decide { execution, key: decision.step, answer: answer.to_string() };
     commands::append_command(&api, &scope, &request, &command).await?;

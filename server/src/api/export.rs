@@ -94,7 +94,7 @@ struct Export {
 impl Export {
     async fn run(&mut self, customer: ResourceRow) -> Result<(), Cut> {
         let head = json!({"version": VERSION, "account": self.scope.account, "customer": self.scope.customer,
-            "at": crate::clock::now().to_string()});
+            "at": self.api.clock.now().to_string()});
         self.put("export", head).await?;
         self.resource("customer", &customer).await?;
         for kind in ResourceKind::ALL {

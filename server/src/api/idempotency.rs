@@ -4,8 +4,8 @@
 //! first is still under way wait for it. A crash between the effect and the keeping is covered below this layer: runs,
 //! replays and commands derive their event's id from the key, and every other write is a `PUT` or `DELETE`.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
@@ -17,6 +17,7 @@ use fastn_contract::error::ErrorCode;
 use fastn_store::RememberedAnswer;
 
 use super::Api;
+use super::access;
 use super::caller::Caller;
 use super::extract::BODY_BYTES_MAX;
 use super::problem::{AnsweredCode, ApiError, ApiResult, PROBLEM_JSON};
@@ -45,15 +46,6 @@ impl InFlight {
     }
 }
 
-/// The writes that there are, as `POST /v1/…`: a key on any other request means nothing, the router refuses it.
-static WRITES: LazyLock<HashSet<String>> = LazyLock::new(|| {
-    let document = super::document();
-    let paths = document["paths"].as_object().into_iter().flatten();
-    let operations =
-        paths.flat_map(|(path, item)| item.as_object().into_iter().flatten().map(move |(verb, _)| (path, verb)));
-    operations.map(|(path, verb)| format!("{} {path}", verb.to_uppercase())).collect()
-});
-
 /// The layer.
 pub(crate) async fn repeat_safely(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let key = match key_of(&request) {
@@ -70,7 +62,8 @@ pub(crate) async fn repeat_safely(State(api): State<Api>, mut request: Request, 
 
 fn key_of(request: &Request) -> ApiResult<Option<String>> {
     let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
-    let known = || WRITES.contains(&format!("{} {route}", request.method()));
+    // A key on what is no operation means nothing: the router refuses it.
+    let known = || access::operation(request.method(), route).is_some();
     if !matches!(*request.method(), Method::POST | Method::PUT | Method::DELETE) || !known() {
         return Ok(None);
     }
@@ -133,15 +126,29 @@ fn repeated(key: &str, fingerprint: &str, known: RememberedAnswer) -> ApiResult<
     }
     let status = StatusCode::from_u16(known.status).unwrap_or(StatusCode::OK);
     let kind = if status.is_success() { "application/json" } else { PROBLEM_JSON };
-    let empty = known.body.is_empty();
+    let (empty, tag) = (known.body.is_empty(), revision_in(&known.body));
     let mut response = (status, known.body).into_response();
+    let headers = response.headers_mut();
     if empty {
-        response.headers_mut().remove(header::CONTENT_TYPE);
+        headers.remove(header::CONTENT_TYPE);
     } else {
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     }
-    response.headers_mut().insert(HEADER_REPEATED, HeaderValue::from_static("true"));
+    if let Some(tag) = tag {
+        headers.insert(header::ETAG, tag);
+    }
+    headers.insert(HEADER_REPEATED, HeaderValue::from_static("true"));
     Ok(response)
+}
+
+/// What the first answer had in `ETag`: the revision of the object that it shows.
+fn revision_in(body: &str) -> Option<HeaderValue> {
+    #[derive(serde::Deserialize)]
+    struct Shown {
+        revision: u64,
+    }
+    let shown: Shown = serde_json::from_str(body).ok()?;
+    HeaderValue::from_str(&format!("\"{}\"", shown.revision)).ok()
 }
 
 /// Successes are kept, and the end of a run however it ended. Refusals are not: the caller may mend and repeat.

@@ -20,7 +20,7 @@ use fastn_contract::error::{ErrorCode, Problem};
 use fastn_contract::quota::{Dimension, Enforcement, Measure};
 use fastn_domain::catalog::{Catalog, CompiledTrigger};
 use fastn_domain::quota::{DAY, Effective, MINUTE, Told, Window};
-use fastn_domain::{AccountId, CustomerId, Reach, Scope, Timestamp};
+use fastn_domain::{AccountId, Clock, CustomerId, Reach, Scope, Timestamp};
 use fastn_ingest::limiter::Limiter;
 use fastn_ingest::limits::{payload_too_large, tell, used_up};
 use fastn_store::{ApiCalls, Outcome, PageRequest, Store, StoreResult, UsageFilter};
@@ -68,7 +68,7 @@ pub(crate) struct Limits {
 
 impl Limits {
     /// Counters whose counts go to `store` until the process stops, and once more then.
-    pub(crate) fn start(store: Arc<dyn Store>, stopping: CancellationToken) -> Arc<Self> {
+    pub(crate) fn start(store: Arc<dyn Store>, clock: Arc<dyn Clock>, stopping: CancellationToken) -> Arc<Self> {
         let limits = Arc::new(Self::default());
         let writer = Arc::clone(&limits);
         tokio::spawn(async move {
@@ -77,7 +77,7 @@ impl Limits {
                     () = tokio::time::sleep(WRITE_EVERY) => false,
                     () = stopping.cancelled() => true,
                 };
-                writer.write(store.as_ref()).await;
+                writer.write(store.as_ref(), clock.now()).await;
                 if stops {
                     return;
                 }
@@ -129,7 +129,7 @@ impl Limits {
 
     /// Writes what was counted. A write that did not happen is tried again with the next; of one whose outcome is unknown,
     /// it is taken that it happened: nobody is refused for requests that were counted twice.
-    pub(crate) async fn write(&self, store: &dyn Store) {
+    pub(crate) async fn write(&self, store: &dyn Store, now: Timestamp) {
         let mut accounts: HashMap<AccountId, Vec<(Who, ApiCalls)>> = HashMap::new();
         for (who, known) in self.days().iter_mut().filter(|(_, known)| known.pending > 0) {
             known.under_way += std::mem::take(&mut known.pending);
@@ -149,7 +149,7 @@ impl Limits {
             }
         }
         // Of a day that is over nothing is left to hold.
-        let today = day_of(crate::clock::now());
+        let today = day_of(now);
         self.days().retain(|_, known| known.day >= today || known.pending + known.under_way > 0);
     }
 
@@ -199,7 +199,7 @@ pub(crate) async fn enforce(State(api): State<Api>, request: Request, next: Next
     if caller.may_configure().is_ok() && raises.iter().any(|path| request.uri().path().starts_with(path)) {
         return next.run(request).await;
     }
-    let now = crate::clock::now();
+    let now = api.clock.now();
     match take(&api, &caller, now).await {
         Ok(told) => tell(next.run(request).await, &told, now),
         Err(refused) => tell(problem_response(&refused.0), &refused.1, now),

@@ -45,7 +45,7 @@ pub(crate) async fn switch(
             "the customer's data key could not be sealed; the server's log says why",
         )
     })?;
-    let created = crate::clock::now();
+    let created = api.clock.now();
     let key = LogKey { id: id.clone(), sealed, active: true, created, since_the_start: false };
     Ok(vec![resources::writing(KIND, Some(customer.clone()), &id, &key, Expect::New)?])
 }

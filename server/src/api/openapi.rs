@@ -3,14 +3,17 @@
 //! Problem answers, security, shared headers, the form of ids in paths: added here by walking the document, so that a new
 //! operation has them without saying so.
 
-use fastn_contract::error::ErrorCode;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-/// Letters, digits and `- _ . : @`, as the domain's ids are.
-const ID_PATTERN: &str = "^[A-Za-z0-9_.:@-]{1,128}$";
-/// A length of time as alert rules write it.
-const DURATION_PATTERN: &str = "^[0-9]{1,9}[smhd]$";
+use super::access::{self, Access};
+
+pub(crate) mod answers;
+mod examples;
+mod schemas;
+mod sending;
+
+use self::schemas::ID_PATTERN;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -47,189 +50,113 @@ pub(crate) fn base() -> utoipa::openapi::OpenApi {
     Base::openapi()
 }
 
-/// The whole document, with what the operations share.
-pub(crate) fn finish(document: utoipa::openapi::OpenApi) -> Value {
-    let mut document = serde_json::to_value(document).expect("the document is plain data");
-    document["components"]["securitySchemes"] = json!({
-        "accessKey": {"type": "apiKey", "in": "header", "name": "x-fastn-access-key",
-            "description": "An access key, e.g. `fsk_test_…`"},
-        "bearer": {"type": "http", "scheme": "bearer", "description": "The same key as a bearer token"}
-    });
-    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
-        flatten_stored(schemas);
-        mend_schemas(schemas);
+/// An operation, as far as what is shared depends on it.
+pub(crate) struct Operation<'d> {
+    /// Its id.
+    pub(crate) id: &'d str,
+    /// Its method, in small letters.
+    pub(crate) method: &'d str,
+    /// Its path.
+    pub(crate) path: &'d str,
+    /// Whether a body is read.
+    pub(crate) has_body: bool,
+}
+
+impl<'d> Operation<'d> {
+    fn new(path: &'d str, method: &'d str, operation: &'d Value) -> Self {
+        let id = operation["operationId"].as_str().expect("every operation has an id");
+        Self { id, method, path, has_body: operation.get("requestBody").is_some() }
     }
-    if let Some(paths) = document["paths"].as_object_mut() {
-        for (path, item) in paths {
-            for (method, operation) in item.as_object_mut().into_iter().flatten() {
-                finish_operation(path, method, operation);
-            }
+}
+
+/// Every operation of the document.
+pub(crate) fn operations(document: &Value) -> impl Iterator<Item = Operation<'_>> {
+    let paths = document["paths"].as_object().into_iter().flatten();
+    paths.flat_map(|(path, item)| {
+        let operations = item.as_object().into_iter().flatten();
+        operations.map(move |(method, operation)| Operation::new(path, method, operation))
+    })
+}
+
+/// The whole document, with what the operations share.
+pub(crate) fn finish(mut document: Value) -> Value {
+    document["servers"] = json!([{"url": "/", "description": "The server that this document came from."}]);
+    document["components"]["securitySchemes"] = security_schemes();
+    document["components"]["headers"] = answers::headers();
+    if let Some(schemas) = document["components"]["schemas"].as_object_mut() {
+        sending::add_schemas(schemas);
+        schemas::mend(schemas);
+    }
+    let (mut shared, mut bodies) = (Map::new(), answers::problems());
+    for (path, item) in document["paths"].as_object_mut().into_iter().flatten() {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            finish_body(operation);
+            let about = operation.clone();
+            let about = Operation::new(path, method, &about);
+            add_access(&about, operation);
+            add_parameters(&about, operation);
+            answers::add(operation, &answers::codes(&about), &mut shared);
+            examples::add(operation, &mut bodies);
         }
     }
+    document["components"]["responses"] = shared.into();
+    document["components"]["examples"] = bodies.into();
     document
 }
 
-/// `Stored<T>` and the views of triggers are written flat, and `T` forbids other fields: one object of both says what is really sent.
-fn flatten_stored(schemas: &mut Map<String, Value>) {
-    let names: Vec<String> =
-        schemas.keys().filter(|name| name.starts_with("Stored_") || *name == "TriggerView").cloned().collect();
-    for name in names {
-        let flat = merge_parts(schemas, &schemas[&name]);
-        schemas.insert(name, flat);
-    }
-    // Pages hold their rows in line.
-    let whole = Value::Object(schemas.clone());
-    for schema in schemas.values_mut() {
-        visit(schema, &mut |value| {
-            if value.get("allOf").is_some() {
-                *value = merge_parts(whole.as_object().expect("made from one"), value);
-            }
-        });
-    }
+fn security_schemes() -> Value {
+    let kinds = "A key of the account acts for all of the account, or for the customer that a request names; a key of one \
+                 customer acts for that customer only. Each operation says in `x-fastn-access` which may call it.";
+    json!({
+        "accessKey": {"type": "apiKey", "in": "header", "name": "x-fastn-access-key",
+            "description": format!("An access key, e.g. `fsk_test_…`. {kinds}")},
+        "bearer": {"type": "http", "scheme": "bearer", "description": format!("The same key as a bearer token. {kinds}")}
+    })
 }
 
-fn merge_parts(schemas: &Map<String, Value>, schema: &Value) -> Value {
-    let Some(parts) = schema.get("allOf").and_then(Value::as_array) else { return schema.clone() };
-    let (mut properties, mut required) = (Map::new(), Vec::new());
-    for part in parts {
-        let part = match part.get("$ref").and_then(Value::as_str).and_then(|name| name.rsplit('/').next()) {
-            Some(name) => schemas.get(name).unwrap_or(part),
-            None => part,
+/// Who may call it: as a word, as a sentence, and as the keys that are asked for.
+fn add_access(about: &Operation<'_>, operation: &mut Value) {
+    let (access, note) = access::of(about.id);
+    operation["x-fastn-access"] = access.as_str().into();
+    let mut text = operation["description"].as_str().unwrap_or_default().to_owned();
+    for sentence in [access.sentence(), note].iter().filter(|sentence| !sentence.is_empty()) {
+        let gap = match text.as_str() {
+            "" => "",
+            _ if *sentence == note => " ",
+            _ => "\n\n",
         };
-        properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
-        required.extend(part["required"].as_array().cloned().unwrap_or_default());
+        text = format!("{text}{gap}{sentence}");
     }
-    json!({"type": "object", "properties": properties, "required": required})
-}
-
-fn visit(value: &mut Value, change: &mut impl FnMut(&mut Value)) {
-    change(value);
-    match value {
-        Value::Object(fields) => fields.values_mut().for_each(|field| visit(field, change)),
-        Value::Array(items) => items.iter_mut().for_each(|item| visit(item, change)),
-        _ => {}
-    }
-}
-
-/// Limits that the handlers check and that the derives do not know.
-fn mend_schemas(schemas: &mut Map<String, Value>) {
-    // The derive does not see names that a macro gives.
-    let codes: Vec<&str> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
-    schemas["ErrorCode"]["enum"] = json!(codes);
-    for limit in ["minItems", "maxItems"] {
-        schemas["SecretNames"]["oneOf"][1][limit] = json!(2);
-    }
-    let mut limit = |schema: &str, field: &str, limits: Value| {
-        let Some(property) = schemas.get_mut(schema).and_then(|schema| schema["properties"].get_mut(field)) else {
-            return;
-        };
-        for (name, value) in limits.as_object().into_iter().flatten() {
-            property[name] = value.clone();
-        }
+    operation["description"] = text.into();
+    operation["security"] = match access {
+        Access::Anyone => json!([]),
+        Access::Sender => json!([{"accessKey": []}, {"bearer": []}, {}]),
+        _ => json!([{"accessKey": []}, {"bearer": []}]),
     };
-    for schema in ["Customer", "Workflow", "Trigger", "App", "AlertRule", "Plan", "CustomerTier"] {
-        limit(schema, "id", json!({"pattern": ID_PATTERN}));
-    }
-    for field in ["concurrency", "weight"] {
-        limit("Customer", field, json!({"minimum": 1, "maximum": 10_000}));
-    }
-    limit("CustomerTier", "weight", json!({"minimum": 1, "maximum": 10_000}));
-    limit("Limit", "limit", json!({"minimum": 0, "maximum": 1_u64 << 53}));
-    for (schema, field, most) in [
-        ("Concurrency", "limit", 1_000_000),
-        ("Rate", "limit", 1_000_000),
-        ("Rate", "periodMs", 86_400_000),
-        ("Debounce", "periodMs", 86_400_000),
-        ("Debounce", "maxWaitMs", 86_400_000),
-        ("BatchWindow", "maxSize", 1_000),
-        ("BatchWindow", "maxWaitMs", 86_400_000),
-    ] {
-        limit(schema, field, json!({"minimum": 1, "maximum": most}));
-    }
-    limit("Trigger", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
-    limit("App", "endpoint", json!({"readOnly": true}));
-    limit("App", "events", json!({"minItems": 1, "maxItems": 1_000}));
-    limit("Trigger", "routes", json!({"minItems": 1, "maxItems": 64}));
-    limit("Schedule", "jitterSeconds", json!({"maximum": 3_600}));
-    limit("Schedule", "delayMinutes", json!({"maximum": 1_440}));
-    limit("Poll", "entity", json!({"minLength": 1, "maxLength": 64, "pattern": "^[A-Za-z0-9_.-]+$"}));
-    for field in ["minSeconds", "maxSeconds"] {
-        limit("PollInterval", field, json!({"minimum": 5, "maximum": 86_400}));
-    }
-    limit("AutoDisable", "failures", json!({"maximum": 1_000}));
-    limit("AutoDisable", "cooldownMinutes", json!({"maximum": 43_200}));
-    limit("ChangeStatus", "reason", json!({"maxLength": 500}));
-    for field in ["from", "to"] {
-        limit("BackfillSchedule", field, json!({"format": "date-time"}));
-    }
-    limit("RetryPolicy", "maxAttempts", json!({"minimum": 1, "maximum": 10}));
-    limit("RetryPolicy", "backoffCoefficient", json!({"minimum": 1, "maximum": 100}));
-    limit("RetryPolicy", "initialInterval", json!({"maximum": 86_400_000}));
-    limit("RetryPolicy", "maxInterval", json!({"maximum": 86_400_000}));
-    limit("Workflow", "timeoutMs", json!({"minimum": 1, "maximum": 21_600_000}));
-    limit("Route", "workflow", json!({"pattern": ID_PATTERN}));
-    limit("Route", "environment", json!({"pattern": ID_PATTERN}));
-    limit("SecretWrite", "name", json!({"pattern": "^[A-Z][A-Z0-9_]{0,127}$"}));
-    limit("SecretWrite", "value", json!({"minLength": 1, "maxLength": 65_536}));
-    limit("EnvConfig", "key", json!({"pattern": ID_PATTERN}));
-    limit("EnvConfig", "environment", json!({"pattern": ID_PATTERN}));
-    limit("AlertRule", "threshold", json!({"minimum": 0}));
-    for field in ["window", "hold", "resolveAfter"] {
-        limit("AlertRule", field, json!({"pattern": DURATION_PATTERN}));
-    }
-    limit("AlertRule", "channels", json!({"maxItems": 20}));
-    limit("SilenceAlert", "duration", json!({"pattern": DURATION_PATTERN}));
-    limit("PublishVersion", "file", json!({"minLength": 1, "maxLength": 255}));
 }
 
-fn finish_operation(path: &str, method: &str, operation: &mut Value) {
-    let protected = path.starts_with("/v1/");
-    let writes = matches!(method, "post" | "put" | "delete");
-    let webhook = path.starts_with("/v1/webhooks/") || path == "/v1/apps/{endpoint}/events";
-    let mut codes = vec![ErrorCode::InternalError, ErrorCode::ServiceUnavailable];
-    if protected {
-        codes.extend([
-            ErrorCode::ValidationError,
-            ErrorCode::AuthInvalid,
-            ErrorCode::Forbidden,
-            ErrorCode::RateLimited,
-            ErrorCode::QuotaExceeded,
-        ]);
-        codes.push(if webhook { ErrorCode::WebhookAuthFailed } else { ErrorCode::AuthExpired });
-        codes.extend([ErrorCode::DbError, ErrorCode::WrongRegion]);
-        operation["security"] = json!([{"accessKey": []}, {"bearer": []}]);
-        if webhook {
-            operation["security"].as_array_mut().expect("just made").push(json!({}));
+/// A body that may be absent is one that is not required, and not one of two kinds.
+fn finish_body(operation: &mut Value) {
+    let content = operation["operationId"].as_str().and_then(sending::body_of);
+    let Some(body) = operation.get_mut("requestBody") else { return };
+    if let Some(content) = content {
+        body["content"] = content;
+    }
+    let mut optional = false;
+    for kind in body["content"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        let parts = kind["schema"]["oneOf"].as_array().map(Vec::as_slice);
+        if let Some([whole, null]) = parts
+            && null["type"] == "null"
+        {
+            kind["schema"] = whole.clone();
+            optional = true;
         }
-    } else {
-        operation["security"] = json!([]);
     }
-    // What it is about is named in a header or in the body.
-    let elsewhere =
-        ["/v1/app-events", "/v1/events", "/v1/usage/current", "/v1/quota-settings", "/v1/settings/retention"]
-            .contains(&path);
-    if elsewhere || path.contains('{') || path.ends_with("/replay") || path.starts_with("/v1/replays") {
-        codes.push(ErrorCode::NotFound);
-    }
-    if protected && writes {
-        codes.extend([ErrorCode::Conflict, ErrorCode::PayloadTooLarge, ErrorCode::UnsupportedMediaType]);
-    }
-    if path.ends_with("/run") {
-        codes.extend([
-            ErrorCode::WorkflowFailed,
-            ErrorCode::WorkflowTimeout,
-            ErrorCode::WorkflowCancelled,
-            ErrorCode::Timeout,
-        ]);
-    }
-    if path.ends_with("/run") || path.ends_with("/replay") {
-        codes.push(ErrorCode::WorkflowNotPublished);
-    }
-    add_parameters(path, method, operation, protected && !webhook);
-    add_problems(operation, &codes);
+    body["required"] = (!optional).into();
 }
 
-fn add_parameters(path: &str, method: &str, operation: &mut Value, protected: bool) {
+fn add_parameters(about: &Operation<'_>, operation: &mut Value) {
+    let Operation { id, method, path, .. } = *about;
     let parameters = operation.as_object_mut().expect("an operation").entry("parameters").or_insert(json!([]));
     let list = parameters.as_array_mut().expect("a list");
     for parameter in list.iter_mut().filter(|parameter| parameter["in"] == "path") {
@@ -244,11 +171,13 @@ fn add_parameters(path: &str, method: &str, operation: &mut Value, protected: bo
             "code" => json!({}),
             _ => json!({"pattern": ID_PATTERN}),
         };
+        let example = examples::in_path(path, name).unwrap_or_else(|| panic!("{path} needs an example of {name}"));
         for (limit, value) in limits.as_object().into_iter().flatten() {
             parameter["schema"][limit] = value.clone();
         }
+        parameter["example"] = example;
     }
-    if !protected {
+    if matches!(access::of(id).0, Access::Anyone | Access::Sender) {
         return;
     }
     let mut header = |name: &str, description: &str, schema: Value| {
@@ -262,35 +191,16 @@ fn add_parameters(path: &str, method: &str, operation: &mut Value, protected: bo
         let key = json!({"type": "string", "minLength": 1, "maxLength": 255});
         header("idempotency-key", "Makes the write safe to repeat: it is done once and answered the same", key);
     }
-    if matches!(method, "put" | "delete") && !path.ends_with("/versions") {
+    if matches!(method, "put" | "delete") && !path.ends_with("/poll") {
         let revision = json!({"type": "string", "pattern": "^(\\*|\"?[0-9]{1,18}\"?)$"});
         header("if-match", "Change only this `revision`", revision);
     }
-}
-
-fn add_problems(operation: &mut Value, codes: &[ErrorCode]) {
-    let responses = operation["responses"].as_object_mut().expect("every operation has responses");
-    let mut by_status: std::collections::BTreeMap<u16, Vec<ErrorCode>> = Default::default();
-    for code in codes {
-        by_status.entry(code.status()).or_default().push(*code);
+    if method == "put" {
+        let new = json!({"type": "string", "enum": ["*"]});
+        header("if-none-match", "Create only: what is there already is not changed", new);
     }
-    for (status, codes) in by_status {
-        let examples: Map<String, Value> = codes
-            .iter()
-            .map(|code| {
-                let example = json!({"type": format!("/errors/{}", code.as_str()), "title": code.title(),
-                    "status": status, "detail": code.title(), "code": code.as_str()});
-                (code.as_str().to_owned(), json!({"value": example}))
-            })
-            .collect();
-        let names: Vec<&str> = codes.iter().map(|code| code.as_str()).collect();
-        let problem = json!({"schema": {"$ref": "#/components/schemas/Problem"}, "examples": examples});
-        match responses.get_mut(&status.to_string()) {
-            Some(known) => known["content"]["application/problem+json"] = problem,
-            None => {
-                let answer = json!({"description": names.join(", "), "content": {"application/problem+json": problem}});
-                responses.insert(status.to_string(), answer);
-            }
-        }
+    if id == "followExecutions" {
+        let last = json!({"type": "string", "maxLength": 64});
+        header("last-event-id", "The `id` of the last event that was seen: goes on after it", last);
     }
 }

@@ -31,7 +31,7 @@ pub(crate) async fn get(
 ) -> ApiResult<Json<Page<PollView>>> {
     let (id, _) = polled(&api, &caller, &id).await?;
     let page = api.store.clone().polls().list(&caller.reach(), &id, &params.page()?).await?;
-    let now = crate::clock::now();
+    let now = api.clock.now();
     let view = |row: fastn_store::PollRow| {
         let progress: PollProgress = serde_json::from_str(&row.body).unwrap_or_default();
         progress.view(&id, &row.customer, row.next_at, row.lease_until > now)
@@ -52,7 +52,7 @@ pub(crate) async fn now(
     PathParts(id): PathParts<String>,
 ) -> ApiResult<(StatusCode, Json<PollsAsked>)> {
     let (id, _) = polled(&api, &caller, &id).await?;
-    let polls = api.store.clone().polls().hasten(&caller.reach(), &id, crate::clock::now()).await?;
+    let polls = api.store.clone().polls().hasten(&caller.reach(), &id, api.clock.now()).await?;
     Ok((StatusCode::ACCEPTED, Json(PollsAsked { polls })))
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn reset(
     let (id, trigger) = polled(&api, &caller, &id).await?;
     let customer = trigger.customer.as_deref().map(CustomerId::new).transpose();
     caller.may_configure_for(checked("customer", customer)?.as_ref())?;
-    api.store.clone().polls().reset(&caller.reach(), &id, crate::clock::now()).await?;
+    api.store.clone().polls().reset(&caller.reach(), &id, api.clock.now()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

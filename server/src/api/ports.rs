@@ -8,7 +8,7 @@ use fastn_contract::alert::AlertNotification;
 use fastn_contract::error::ErrorCode;
 use fastn_domain::catalog::{Catalog, CompiledAlert, SealedSecret};
 use fastn_domain::event::ReplyTo;
-use fastn_domain::{AccountId, CustomerId, Residency, Scope};
+use fastn_domain::{AccountId, Clock, CustomerId, Residency, Scope};
 use fastn_log::Log;
 use fastn_store::Store;
 use futures_util::future::BoxFuture;
@@ -31,6 +31,8 @@ pub(crate) type AwaitRun = Arc<dyn Fn() -> RunTicket + Send + Sync>;
 /// The seams that the API stands on.
 #[derive(Clone)]
 pub struct Ports {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
     /// Configuration and activity.
     pub store: Arc<dyn Store>,
     /// Where commands and runs go.

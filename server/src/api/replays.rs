@@ -53,7 +53,7 @@ pub(crate) async fn preview(
     Body(request): Body<StartReplay>,
 ) -> ApiResult<Json<ReplayPreview>> {
     let reach = reach_of(&api, &caller, &request)?;
-    let selection = Selection::of("rpl_preview", reach, &request, crate::clock::now())?;
+    let selection = Selection::of("rpl_preview", reach, &request, api.clock.now())?;
     Ok(Json(preview::preview(&api, &selection, &request).await?))
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn start(
 ) -> ApiResult<(StatusCode, Json<ReplayView>)> {
     let reach = reach_of(&api, &caller, &request)?;
     let id = new_id("rpl", &reach, key.as_deref());
-    let now = crate::clock::now();
+    let now = api.clock.now();
     Selection::of(&id, reach.clone(), &request, now)?;
     let customer = reach.customer().cloned();
     let replay = StoredReplay::new(request, customer.as_ref().map(ToString::to_string), now);
@@ -133,7 +133,7 @@ pub(crate) async fn cancel(
         if replay.status.is_final() {
             return Err(ApiError::new(ErrorCode::Conflict, format!("replay {id} is over and cannot be cancelled")));
         }
-        replay.end(ReplayStatus::Cancelled, crate::clock::now());
+        replay.end(ReplayStatus::Cancelled, api.clock.now());
         let write = resources::writing(KIND, row.customer, &id, &replay, Expect::Version(row.version))?;
         match resources::write_one(&api, &caller, write).await {
             Ok(_) => return Ok(Json(replay.view(id))),

@@ -42,7 +42,6 @@ pub(crate) async fn put(
     Precondition(expect): Precondition,
     Body(settings): Body<RetentionSettings>,
 ) -> ApiResult<Response> {
-    caller.may_configure()?;
     for (part, days) in [("activityDays", Some(settings.activity_days)), ("payloadDays", settings.payload_days)] {
         if days.is_some_and(|days| days == 0 || days > RETENTION_DAYS_MAX) {
             return Err(ApiError::invalid(part, format!("must be 1 to {RETENTION_DAYS_MAX}")));

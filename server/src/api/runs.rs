@@ -19,7 +19,7 @@ use fastn_domain::catalog::{Catalog, ENVIRONMENT_TEST, WorkflowEntry};
 use fastn_domain::event::{EventRecord, Header};
 use fastn_domain::route::direct_execution;
 use fastn_domain::span::{TRACESTATE_BYTES_MAX, is_traceparent};
-use fastn_domain::{EnvironmentId, ExecutionId, Scope, WorkflowId};
+use fastn_domain::{EnvironmentId, ExecutionId, Scope, Timestamp, WorkflowId};
 use tokio::time::Instant;
 
 use super::caller::Caller;
@@ -61,7 +61,8 @@ pub(crate) async fn run(
     let scope = caller.scope()?;
     let catalog = api.catalog.current();
     let entry = runnable(&catalog, &scope, &workflow, &environment)?;
-    let event = event(&scope, &workflow, &environment, &request, key.as_deref(), &headers)?;
+    let now = api.clock.now();
+    let event = event(&scope, &workflow, &environment, &request, key.as_deref(), &headers, now)?;
     super::limits::check_payload(&catalog, &scope, event.data.len())?;
     let execution = direct_execution(&scope, &event.source, &event.id, &workflow, &environment);
     if entry.spec.tier != Tier::Instant {
@@ -107,6 +108,7 @@ fn event(
     request: &RunWorkflow,
     key: Option<&IdempotencyKey>,
     headers: &HeaderMap,
+    time: Timestamp,
 ) -> ApiResult<EventRecord> {
     let id = commands::request_id("run", scope, key);
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -117,7 +119,7 @@ fn event(
         source: SOURCE.to_owned(),
         kind: RUN_TYPE.to_owned(),
         subject: None,
-        time: crate::clock::now(),
+        time,
         scope: scope.clone(),
         origin: Origin::Manual,
         trigger: None,

@@ -110,7 +110,7 @@ pub(crate) async fn run(
     let what = format!("{}/{}/{id}", caller.account, caller.reach().customer().map_or("", CustomerId::as_str));
     let request = commands::request_id_of("run", &what, key.as_deref());
     let id = schedule::run_id(&trigger.id, &request);
-    let now = crate::clock::now();
+    let now = api.clock.now();
     let mut events = Vec::new();
     for scope in scopes(&api, &catalog, &caller, trigger)? {
         events.push(event_of(trigger, scope, &id, now, Origin::Manual)?);
@@ -138,7 +138,7 @@ pub(crate) async fn backfill(
     let trigger = enabled(&catalog, &caller, &id)?;
     let ends = |part, text: &str| instant(part, Some(text)).map(Option::unwrap_or_default);
     let (from, to) = (ends("from", &range.from)?, ends("to", &range.to)?);
-    if to <= from || to > crate::clock::now() {
+    if to <= from || to > api.clock.now() {
         return Err(ApiError::invalid("to", "must be after from, and not in the future"));
     }
     let scopes = scopes(&api, &catalog, &caller, trigger)?;
@@ -225,7 +225,7 @@ async fn switch(
         trigger.status = status;
         let expect = Expect::Version(row.version);
         let write = resources::writing(ResourceKind::Trigger, row.customer, id, &trigger, expect)?;
-        let next = state.switched(status, &reason, crate::clock::now());
+        let next = state.switched(status, &reason, api.clock.now());
         resources::write_all(api, caller, vec![write, state_write(id, &next, version)?]).await?;
     }
     whole(api, caller, id).await.map(Json)
@@ -243,7 +243,7 @@ pub(super) async fn told_by_write(
         return Ok(None);
     }
     let (state, version) = remembered(api, caller, &trigger.id).await?;
-    let next = state.switched(trigger.status, "the trigger was written", crate::clock::now());
+    let next = state.switched(trigger.status, "the trigger was written", api.clock.now());
     state_write(&trigger.id, &next, version).map(Some)
 }
 
@@ -353,7 +353,7 @@ async fn view(
     };
     let state = account.schedules.get(&trigger.id);
     let fires = trigger.spec.status == Switch::Enabled;
-    let next = ticks.next_due(crate::clock::now()).filter(|_| fires);
+    let next = ticks.next_due(api.clock.now()).filter(|_| fires);
     // Nothing is admitted later than that: only the newest run is looked for.
     let runs = api.store.schedule_runs(reach, &trigger.id, Timestamp(i64::MAX), "").await?;
     Ok(ScheduleView {
@@ -385,7 +385,7 @@ async fn whole(api: &Api, caller: &Caller, id: &str) -> ApiResult<ScheduleView> 
     view.disabled_until = state.until.map(|until| until.to_string());
     view.history = state.history;
     if let (Some(ticks), true) = (&trigger.ticks, view.next_run.is_some()) {
-        let all = std::iter::successors(ticks.next(crate::clock::now()), |fire| ticks.next(fire.at));
+        let all = std::iter::successors(ticks.next(api.clock.now()), |fire| ticks.next(fire.at));
         view.upcoming = all.take(UPCOMING).map(|fire| fire.at.to_string()).collect();
     }
     Ok(view)

@@ -94,14 +94,14 @@ impl Live {
     }
 
     /// What came after `last`, as far as it is kept, and the receiver of what comes next. `None`: it is not all kept.
-    fn since(&self, last: Option<u64>) -> (Option<Vec<Numbered>>, broadcast::Receiver<Numbered>) {
+    fn since(&self, last: Option<u64>) -> (Option<Vec<Numbered>>, u64, broadcast::Receiver<Numbered>) {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let receiver = self.sender.subscribe();
-        let Some(last) = last else { return (Some(Vec::new()), receiver) };
         let newest = ring.back().map_or(0, |(number, _)| *number);
+        let Some(last) = last else { return (Some(Vec::new()), newest, receiver) };
         let complete = last == newest || ring.front().is_some_and(|(number, _)| *number <= last + 1 && last < newest);
         let missed = || ring.iter().filter(|(number, _)| *number > last).cloned().collect();
-        (complete.then(missed), receiver)
+        (complete.then(missed), newest, receiver)
     }
 }
 
@@ -118,7 +118,7 @@ pub(crate) struct StreamParams {
 
 /// Follow executions live
 ///
-/// Server-sent events: `execution` carries an `ExecutionUpdate`: where an execution stands now. Send `Last-Event-ID` to go
+/// Server-sent events: `position` comes first and has the id to come back with; `execution` carries an `ExecutionUpdate`: where an execution stands now. Send `Last-Event-ID` to go
 /// on where you were; who follows one execution and does not is told first where it stands. `reset` tells that this is not possible and that you should list executions once. `dropped` is the
 /// last event for a reader that was too slow.
 #[utoipa::path(get, path = "/v1/executions/stream", operation_id = "followExecutions", tag = "Executions",
@@ -138,7 +138,7 @@ pub(crate) async fn follow(
     let asked = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let known = asked.map(|id| id.split_once('-').filter(|(boot, _)| *boot == live.boot.to_string()));
     let number = known.flatten().and_then(|(_, number)| number.parse().ok());
-    let (missed, receiver) = live.since(number);
+    let (missed, newest, receiver) = live.since(number);
     let lost = missed.is_none() || (asked.is_some() && number.is_none());
     // Looked up after the changes are listened to, so that none falls between.
     let current = match &params.execution {
@@ -157,6 +157,7 @@ pub(crate) async fn follow(
         params,
         missed: missed.unwrap_or_default().into(),
         reset: lost,
+        position: (number.is_none() || lost).then_some(newest),
         current,
         receiver,
         stopping: api.stopping.clone(),
@@ -180,6 +181,8 @@ struct Reader {
     params: StreamParams,
     missed: VecDeque<Numbered>,
     reset: bool,
+    /// The newest change at the start, for a reader that does not know it: what comes after can be caught up with.
+    position: Option<u64>,
     current: Option<ExecutionUpdate>,
     receiver: broadcast::Receiver<Numbered>,
     stopping: CancellationToken,
@@ -194,6 +197,9 @@ impl Reader {
         }
         if std::mem::take(&mut self.reset) {
             return Some(Event::default().event("reset").data("the history is gone; list executions once"));
+        }
+        if let Some(number) = self.position.take() {
+            return Some(Event::default().event("position").id(format!("{}-{number}", self.boot)).data(""));
         }
         if let Some(update) = self.current.take() {
             self.ended = update.status.is_final();

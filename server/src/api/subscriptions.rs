@@ -62,7 +62,6 @@ pub(crate) async fn retry(
     headers: HeaderMap,
 ) -> ApiResult<Json<SubscriptionView>> {
     let (trigger, row) = app_event_trigger(&api, &caller, &id).await?;
-    caller.may_configure()?;
     Ok(Json(subscribe(&api, &caller, &trigger, row.version, &headers).await?))
 }
 
@@ -166,7 +165,7 @@ pub(crate) async fn subscribe(
         unsubscribe(api, caller, trigger, &known, headers).await?;
     }
     let attempts = known.attempts + 1;
-    let mut next = SubscriptionView { attempts, asked_at: Some(crate::clock::now().to_string()), ..fresh(trigger) };
+    let mut next = SubscriptionView { attempts, asked_at: Some(api.clock.now().to_string()), ..fresh(trigger) };
     let app = app_of(api, caller, trigger).await?;
     let Some(subscription) = app.subscription.clone() else {
         next.detail = Some("the app says no request to subscribe with; subscribe at the app itself".to_owned());

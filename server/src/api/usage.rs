@@ -77,7 +77,7 @@ pub(crate) async fn current(State(api): State<Api>, caller: Caller) -> ApiResult
         }
         None => None,
     };
-    let now = crate::clock::now();
+    let now = api.clock.now();
     let mut quotas = Vec::with_capacity(Dimension::ALL.len());
     for dimension in Dimension::ALL {
         // Of what is limited in number customers have limits, and the account itself has none.

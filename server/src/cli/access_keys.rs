@@ -2,6 +2,7 @@
 //! the database. The first key of a cluster is made here.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
@@ -11,6 +12,7 @@ use fastn_store::{Expect, PageRequest, ResourceWrite, Store};
 use serde::Serialize;
 
 use super::print;
+use crate::clock::SystemClock;
 use crate::config::{Layer, ServeConfig};
 use crate::wiring;
 
@@ -88,7 +90,7 @@ pub(crate) async fn run(command: AccessKeyCommand) -> anyhow::Result<()> {
     let json = place.json;
     let config = ServeConfig::layered(place.layer.clone(), place.config.as_deref(), false)?;
     let account = AccountId::new(&config.account).context("the account")?;
-    let store = wiring::open_store(&config).await?;
+    let store = wiring::open_store(&config, Arc::new(SystemClock)).await?;
     let shown = match command {
         AccessKeyCommand::Create { name, customer, given, .. } => {
             create(&*store, &account, name, customer, given).await.map(|shown| vec![shown])

@@ -1,6 +1,7 @@
 //! `fastn doctor` and `fastn rebuild`: the state of this machine and of the data.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use fastn_domain::catalog::Catalog;
@@ -8,6 +9,7 @@ use fastn_log::Topic;
 use fastn_sdk::Fastn;
 
 use super::style::Style;
+use crate::clock::SystemClock;
 use crate::config::{Layer, LogBackend, ServeConfig};
 use crate::wiring::{self, Found};
 
@@ -134,7 +136,7 @@ fn disk(config: &ServeConfig) -> Result<String, String> {
 }
 
 async fn log(config: &ServeConfig) -> anyhow::Result<String> {
-    let log = wiring::open_log(config).await?;
+    let log = wiring::open_log(config, Arc::new(SystemClock)).await?;
     let mut records = 0;
     for topic in Topic::ALL {
         for partition in 0..log.partitions() {
@@ -149,7 +151,7 @@ async fn log(config: &ServeConfig) -> anyhow::Result<String> {
 }
 
 async fn store(config: &ServeConfig) -> anyhow::Result<String> {
-    let store = wiring::open_store(config).await?;
+    let store = wiring::open_store(config, Arc::new(SystemClock)).await?;
     let (mut after, mut rows, mut catalog) = (0, 0, Catalog::default());
     loop {
         let page = store.changes(after, 1_000).await?;
@@ -171,8 +173,10 @@ pub(crate) async fn rebuild(file: Option<&Path>, layer: Layer) -> anyhow::Result
     if matches!(config.log_backend()?, LogBackend::File(_)) && !config.data.is_dir() {
         bail!("there is no data directory {}; name it with --data", config.data.display());
     }
-    let log = wiring::open_log(&config).await.context("open the log; a node that runs must be stopped first")?;
-    let store = wiring::open_store(&config).await?;
+    let log = wiring::open_log(&config, Arc::new(SystemClock))
+        .await
+        .context("open the log; a node that runs must be stopped first")?;
+    let store = wiring::open_store(&config, Arc::new(SystemClock)).await?;
     let bar = indicatif::ProgressBar::no_length().with_style(
         indicatif::ProgressStyle::with_template("rebuild {wide_bar} {pos}/{len} records, {eta} left")
             .context("the bar's template")?,

@@ -97,7 +97,7 @@ fn payload(send: &Send) -> anyhow::Result<String> {
 }
 
 /// The text of a file; `-` is standard input.
-pub(super) fn read(path: &Path) -> anyhow::Result<String> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
     if path.as_os_str() == "-" {
         return std::io::read_to_string(std::io::stdin()).context("read standard input");
     }
@@ -109,12 +109,13 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// GitHub: `sha256=` and the HMAC-SHA-256 of the body, in hex.
-fn github_signature(secret: &str, body: &[u8]) -> String {
+pub(crate) fn github_signature(secret: &str, body: &[u8]) -> String {
     let key = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret.as_bytes());
     format!("sha256={}", hex(aws_lc_rs::hmac::sign(&key, body).as_ref()))
 }
 
-fn delivery_id(body: &[u8]) -> String {
+/// The id of one delivery, never the same again.
+pub(crate) fn delivery_id(body: &[u8]) -> String {
     let mut hash = blake3::Hasher::new();
     hash.update(body).update(&crate::clock::now().as_micros().to_le_bytes());
     hash.finalize().to_hex()[..32].to_owned()

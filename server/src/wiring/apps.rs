@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use fastn_domain::catalog::{Catalog, ResourceKind, Secret};
 use fastn_ingest::{KeepSecret, NewSecret};
-use fastn_pipeline::processor::{Outbound, OutboundRequest};
+use fastn_pipeline::processor::{CallBy, Intercept, Outbound, OutboundRequest};
 use fastn_store::{Expect, ResourceWrite, Store, StoreErrorKind, Vault};
 use tokio::sync::watch;
 
@@ -58,9 +58,10 @@ async fn keep(
 pub(super) fn ports(
     open_secret: fastn_ingest::OpenSecret,
     allow_private_addresses: bool,
+    intercept: Option<Intercept>,
     public_url: Option<String>,
 ) -> anyhow::Result<AppPorts> {
-    let outbound = Outbound::new(allow_private_addresses)?;
+    let outbound = Outbound::new(allow_private_addresses)?.asking(intercept, CallBy::App);
     let call: CallApp = Arc::new(move |request| {
         let outbound = outbound.clone();
         Box::pin(async move {

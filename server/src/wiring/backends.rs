@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use fastn_domain::Clock;
 use fastn_log::registry::{self, Registry, RegistryOptions};
 use fastn_log::{EmbeddedLog, EmbeddedOptions, Finding, KafkaLog, KafkaOptions, Log, Sasl, Security, Severity, Tls};
 use fastn_store::{
@@ -14,10 +15,10 @@ use fastn_store::{
 use crate::config::{Hidden, KafkaSettings, LogBackend, Masked, ServeConfig, StoreBackend};
 
 /// Opens the log off the runtime's threads: it reads its journals.
-pub(crate) async fn open_log(config: &ServeConfig) -> anyhow::Result<Arc<dyn Log>> {
+pub(crate) async fn open_log(config: &ServeConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Log>> {
     match config.log_backend()? {
         LogBackend::File(directory) => {
-            let options = EmbeddedOptions { partitions: config.partitions, ..EmbeddedOptions::default() };
+            let options = EmbeddedOptions { partitions: config.partitions, clock, ..EmbeddedOptions::default() };
             let log = tokio::task::spawn_blocking(move || EmbeddedLog::open(&directory, options)).await??;
             Ok(Arc::new(log))
         }
@@ -100,15 +101,16 @@ pub(crate) fn kafka_options(config: &ServeConfig, brokers: String) -> anyhow::Re
 }
 
 /// Opens the store.
-pub(crate) async fn open_store(config: &ServeConfig) -> anyhow::Result<Arc<dyn Store>> {
+pub(crate) async fn open_store(config: &ServeConfig, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Store>> {
     match config.store_backend()? {
         StoreBackend::Sqlite(directory) => {
             std::fs::create_dir_all(&directory)
                 .with_context(|| format!("make the directory {}", directory.display()))?;
-            Ok(Arc::new(SqliteStore::open(&directory, SqliteOptions::default()).await?))
+            Ok(Arc::new(SqliteStore::open(&directory, SqliteOptions { clock, ..SqliteOptions::default() }).await?))
         }
         StoreBackend::Postgres(url) => {
             let mut options = postgres_options(config, &url);
+            options.clock = clock;
             // A node goes on with the configuration that it knew.
             options.start_without_server = true;
             Ok(Arc::new(PostgresStore::open(options).await?))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastn_pipeline::processor::{Outbound, OutboundLimits, OutboundRequest};
+use fastn_pipeline::processor::{CallBy, Intercept, Outbound, OutboundLimits, OutboundRequest};
 use fastn_scheduler::{Fetch, FetchAnswer, FetchRequest};
 
 /// A page of a source takes no longer, and is not larger.
@@ -13,8 +13,8 @@ const LIMITS: OutboundLimits = OutboundLimits { timeout: Duration::from_secs(30)
 ///
 /// # Errors
 /// TLS cannot be set up.
-pub(super) fn fetch(allow_private_addresses: bool) -> anyhow::Result<Fetch> {
-    let outbound = Outbound::with_limits(allow_private_addresses, LIMITS)?;
+pub(super) fn fetch(allow_private_addresses: bool, intercept: Option<Intercept>) -> anyhow::Result<Fetch> {
+    let outbound = Outbound::with_limits(allow_private_addresses, LIMITS)?.asking(intercept, CallBy::Poll);
     Ok(Arc::new(move |request| {
         let outbound = outbound.clone();
         Box::pin(async move {

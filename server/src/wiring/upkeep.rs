@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fastn_domain::time::Timestamp;
+use fastn_domain::time::{Clock, Timestamp};
 use fastn_log::{Log, LogResult, Offset, Partition, Topic};
 use fastn_pipeline::processor::Pipeline;
 use fastn_store::Store;
@@ -23,7 +23,13 @@ pub(super) struct Keep {
 }
 
 /// Trims the partitions of this node's processors, for ever.
-pub(super) async fn trim(log: Arc<dyn Log>, store: Arc<dyn Store>, pipeline: Arc<Pipeline>, keep: Keep) {
+pub(super) async fn trim(
+    log: Arc<dyn Log>,
+    store: Arc<dyn Store>,
+    pipeline: Arc<Pipeline>,
+    clock: Arc<dyn Clock>,
+    keep: Keep,
+) {
     let mut ticks = tokio::time::interval(EVERY);
     for look in 1_u64.. {
         ticks.tick().await;
@@ -33,7 +39,7 @@ pub(super) async fn trim(log: Arc<dyn Log>, store: Arc<dyn Store>, pipeline: Arc
         }
         let cut = (!no_room).then(|| {
             let keep_us = i64::try_from(keep.time.as_micros()).unwrap_or(i64::MAX);
-            Timestamp(crate::clock::now().as_micros().saturating_sub(keep_us))
+            Timestamp(clock.now().as_micros().saturating_sub(keep_us))
         });
         for partition in 0..log.partitions() {
             if let Err(error) = trim_one(&*log, &*store, &pipeline, partition, cut).await {

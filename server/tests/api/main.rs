@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
 
+mod access;
 mod apps;
+mod compat;
+mod document;
+mod examples;
 mod isolation;
 mod polls;
 mod schedules;
 mod server;
+mod story;
 
 use std::sync::Arc;
 
@@ -334,6 +339,9 @@ async fn live_updates() {
         server.activity.send(Arc::new(ActivityChange { scope, execution })).unwrap();
     };
     let mut body = follow(None).await.unwrap().into_body().into_data_stream();
+    let chunk = String::from_utf8(body.next().await.unwrap().unwrap().to_vec()).unwrap();
+    let start = chunk.lines().find_map(|line| line.strip_prefix("id: ")).unwrap().to_owned();
+    assert!(chunk.contains("event: position"), "{chunk}");
     tell("acc_two", "exec_theirs");
     tell("acc_one", "exec_first");
     let chunk = String::from_utf8(body.next().await.unwrap().unwrap().to_vec()).unwrap();
@@ -345,27 +353,12 @@ async fn live_updates() {
     let mut body = follow(Some(last)).await.unwrap().into_body().into_data_stream();
     let chunk = tokio::time::timeout(deadline, body.next()).await.unwrap().unwrap().unwrap();
     assert!(String::from_utf8_lossy(&chunk).contains("exec_second"));
+    let mut body = follow(Some(start)).await.unwrap().into_body().into_data_stream();
+    let chunk = tokio::time::timeout(deadline, body.next()).await.unwrap().unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&chunk).contains("exec_first"), "the start is a place to come back to");
     let mut body = follow(Some("1-1".to_owned())).await.unwrap().into_body().into_data_stream();
     let chunk = body.next().await.unwrap().unwrap();
     assert!(String::from_utf8_lossy(&chunk).contains("event: reset"));
-}
-
-/// Property: the document is OpenAPI 3.1, every operation has an id, a summary and problem answers, and no id is twice.
-#[test]
-fn the_document_is_whole() {
-    let document = fastn_server::api::document();
-    assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
-    let codes = document["components"]["schemas"]["ErrorCode"]["enum"].as_array().unwrap();
-    assert!(codes.contains(&json!("NOT_FOUND")) && codes.contains(&json!("WF-EXEC-FAILED")));
-    let mut ids = std::collections::BTreeSet::new();
-    for item in document["paths"].as_object().unwrap().values() {
-        for operation in item.as_object().unwrap().values() {
-            let id = operation["operationId"].as_str().unwrap();
-            assert!(ids.insert(id.to_owned()), "{id} is twice");
-            assert!(!operation["summary"].as_str().unwrap_or_default().is_empty(), "{id}");
-            assert!(operation["responses"]["500"]["content"]["application/problem+json"].is_object(), "{id}");
-        }
-    }
 }
 
 /// Property: a method that a path does not have is refused as such, whatever its idempotency key was used for.

@@ -1,15 +1,19 @@
-//! A server over real SQLite and a log in memory, and the operations of its document.
+//! A server over real SQLite and a log in memory, with the ingest role's routes, and the operations of its document. Every
+//! answer that a test gets is held against the document.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
+use axum::http::response::Parts;
 use axum::http::{Request, StatusCode};
 use fastn_contract::activity::ExecutionStatus;
 use fastn_contract::alert::{AlertChannel, AlertNotification, AlertState};
+use fastn_contract::error::Problem;
 use fastn_domain::catalog::{AccessKey, CompiledAlert, ResourceKind, SealedSecret};
 use fastn_domain::event::ReplyTo;
-use fastn_domain::{AccountId, CustomerId, Residency, Scope};
+use fastn_domain::{AccountId, CustomerId, Residency, Scope, Timestamp};
+use fastn_ingest::{Ingest, IngestConfig};
 use fastn_log::{Log, Topic};
 use fastn_server::api::{
     ActivityChange, AppAnswer, AppPorts, AppRequest, CatalogView, Ports, RunOutcome, RunTicket, SourceError,
@@ -23,6 +27,11 @@ use tower::ServiceExt as _;
 pub(crate) const KEY: &str = "fsk_test_account";
 pub(crate) const KEY_ACME: &str = "fsk_test_acme";
 pub(crate) const KEY_OTHER: &str = "fsk_test_other";
+/// A key of the account whose time is over.
+pub(crate) const KEY_EXPIRED: &str = "fsk_test_expired";
+
+/// The document that answers are held against.
+static DOCUMENT: LazyLock<Value> = LazyLock::new(fastn_server::api::document);
 
 pub(crate) struct Server {
     pub(crate) app: Router,
@@ -38,12 +47,22 @@ pub(crate) struct Server {
 }
 
 pub(crate) async fn add_key(store: &dyn Store, account: &str, key: &str, customer: Option<&str>) {
+    add_key_until(store, account, key, customer, None).await;
+}
+
+async fn add_key_until(
+    store: &dyn Store,
+    account: &str,
+    key: &str,
+    customer: Option<&str>,
+    expires: Option<Timestamp>,
+) {
     let stored = AccessKey {
-        id: format!("key_{account}_{}", customer.unwrap_or("all")),
+        id: key.replace("fsk_test", "key"),
         name: String::new(),
         hash: fastn_store::hash_access_key(key),
         customer: customer.map(|id| CustomerId::new(id).unwrap()),
-        expires: None,
+        expires,
     };
     let write = ResourceWrite {
         kind: ResourceKind::AccessKey,
@@ -80,12 +99,14 @@ impl Server {
         add_key(store.as_ref(), "acc_one", KEY, None).await;
         add_key(store.as_ref(), "acc_one", KEY_ACME, Some("cus_acme")).await;
         add_key(store.as_ref(), "acc_two", KEY_OTHER, None).await;
+        add_key_until(store.as_ref(), "acc_one", KEY_EXPIRED, None, Some(Timestamp(1))).await;
         let (catalog, feed) = CatalogFeed::start(store.clone(), FeedOptions::default()).await.unwrap();
         let log: Arc<dyn Log> = Arc::new(MemoryLog::new(4));
         let (activity, _) = broadcast::channel(64);
         let asked: Arc<Mutex<Vec<AppRequest>>> = Arc::default();
         let app_answers = Arc::new(Mutex::new(Ok((200, String::new()))));
         let (asking, answering) = (asked.clone(), app_answers.clone());
+        let (feed_of_edge, residency_of_edge) = (catalog.clone(), Arc::new(residency.clone()));
         let ports = Ports {
             apps: AppPorts {
                 open_secret: Arc::new(|at| Ok(format!("value of {} {}", at.name, at.version))),
@@ -98,6 +119,7 @@ impl Server {
                 }),
                 public_url: Some("https://hooks.example".to_owned()),
             },
+            clock: Arc::new(fastn_server::clock::SystemClock),
             store: store.clone(),
             log: log.clone(),
             catalog: CatalogView(catalog),
@@ -121,7 +143,16 @@ impl Server {
             metrics: Arc::new(String::new),
             stopping: Default::default(),
         };
-        let app = fastn_server::api::router(ports, Router::new(), true);
+        let edge = fastn_ingest::router(Ingest {
+            log: log.clone(),
+            catalog: feed_of_edge,
+            secrets: Arc::new(|at| Ok(format!("value of {}", at.name))),
+            keep_secret: Arc::new(|_| Box::pin(async { Ok(true) })),
+            clock: Arc::new(fastn_server::clock::SystemClock),
+            residency: residency_of_edge,
+            config: IngestConfig::default(),
+        });
+        let app = fastn_server::api::router(ports, edge, true);
         Self { app, log, store, activity, asked, app_answers, _feed: feed, _directory: directory }
     }
 
@@ -131,13 +162,28 @@ impl Server {
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let (parts, body) = self.answer(request).await;
+        (parts.status, body)
+    }
+
+    /// What the server answers, once the document was asked whether it may.
+    pub(crate) async fn answer(&self, request: Request<Body>) -> (Parts, Value) {
+        let called = called(request.method().as_str(), request.uri().path());
+        let shows_its_body = request.method() != "HEAD";
         let response = self.app.clone().oneshot(request).await.unwrap();
-        let status = response.status();
-        if status.is_client_error() || status.is_server_error() {
-            assert_eq!(response.headers()["content-type"], "application/problem+json", "{status}");
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, 1 << 22).await.unwrap();
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        let id = parts.headers["x-request-id"].to_str().unwrap();
+        assert!(!id.is_empty());
+        if parts.status.is_client_error() || parts.status.is_server_error() {
+            assert_eq!(parts.headers["content-type"], "application/problem+json", "{}", parts.status);
+            assert!(!shows_its_body || body["requestId"] == id, "{body}");
         }
-        let body = to_bytes(response.into_body(), 1 << 22).await.unwrap();
-        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+        if let Some(operation) = called {
+            is_documented(operation, &parts, &body);
+        }
+        (parts, body)
     }
 
     pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
@@ -179,6 +225,41 @@ impl Server {
     }
 }
 
+/// The operation that a request calls: of those whose path fits, the one with the most of it written out.
+fn called(method: &str, path: &str) -> Option<&'static Value> {
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    let fits = |template: &str| {
+        let (asked, known): (Vec<_>, Vec<_>) = (path.split('/').collect(), template.split('/').collect());
+        let open = |part: &str| part.starts_with('{');
+        let fit = asked.len() == known.len() && asked.iter().zip(&known).all(|(a, k)| open(k) || a == k);
+        fit.then(|| known.iter().filter(|part| !open(part)).count())
+    };
+    let (_, item) = paths.iter().filter(|(path, _)| fits(path).is_some()).max_by_key(|(path, _)| fits(path))?;
+    item.get(method.to_lowercase())
+}
+
+/// Holds an answer against the document: status, media type, and the code of a problem.
+fn is_documented(operation: &Value, parts: &Parts, body: &Value) {
+    let (id, status) = (operation["operationId"].as_str().unwrap(), parts.status.as_u16());
+    let answer = &operation["responses"][status.to_string()];
+    assert!(answer.is_object(), "{id} answers {status}, which its document does not know: {body}");
+    let answer = answer["$ref"].as_str().map_or(Some(answer), |to| DOCUMENT.pointer(to.trim_start_matches('#')));
+    if let Some(kind) = parts.headers.get("content-type") {
+        let kind = kind.to_str().unwrap().split(';').next().unwrap_or_default();
+        let known = answer.unwrap()["content"].get(kind).is_some();
+        assert!(known, "{id} answers {status} as {kind}, which its document does not know");
+    }
+    if let Ok(problem) = serde_json::from_value::<Problem>(body.clone()) {
+        let codes = operation["x-fastn-codes"].as_array().unwrap();
+        assert!(
+            codes.contains(&json!(problem.code)),
+            "{id} answers {:?}, which its document does not know",
+            problem.code
+        );
+        assert_eq!((status, problem.code.status()), (problem.status, problem.status), "{id}");
+    }
+}
+
 pub(crate) fn operations() -> Vec<(String, String)> {
     let document = fastn_server::api::document();
     let paths = document["paths"].as_object().unwrap();
@@ -201,6 +282,9 @@ pub(crate) fn sample(path: &str) -> (String, Option<Value>) {
         .replace("{version}", "1")
         .replace("{environment}", "test")
         .replace("{key}", "k")
+        .replace("{trigger}", "x")
+        .replace("{endpoint}", "x")
+        .replace("{code}", "NOT_FOUND")
         .replace(
             "{id}",
             if path.contains("executions") || path.contains("dead") { "exec_00000000000000000000000001" } else { "x" },

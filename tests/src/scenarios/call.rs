@@ -243,7 +243,10 @@ async fn batch(client: &Fastn, customer: &str, events: &Value) -> anyhow::Result
     }
     let flushed = batcher.close().await;
     let failed = flushed.failed.iter();
-    let failed = failed.map(|lost| json!({"customer": lost.customer, "event": lost.event, "error": told(&lost.error)}));
+    let failed = failed.map(|lost| {
+        let event: Value = serde_json::from_slice(&lost.json).unwrap_or_default();
+        json!({"customer": lost.customer, "event": event, "error": told(&lost.error)})
+    });
     Ok(Ok(json!({"sent": flushed.sent, "failed": failed.collect::<Vec<_>>()})))
 }
 

@@ -11,7 +11,8 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::super::notice::Notice;
-use super::{ATTEMPT_MAX, Notifier, facts, headline};
+use super::{ATTEMPT_MAX, Notifier, facts, headline, took};
+use crate::processor::intercept::{CallBy, OutsideCall};
 
 /// An SMTP server as its URL names it.
 struct Server {
@@ -40,6 +41,17 @@ pub(super) async fn send(
 ) -> Result<(), String> {
     let server = Server::parse(secret.expose().trim()).ok_or("the secret is no URL of an SMTP server")?;
     let message = message(to, from, notice)?;
+    let call = || OutsideCall {
+        by: CallBy::Alert,
+        method: "SMTP".to_owned(),
+        url: format!("smtp://{}:{}", server.host, server.port),
+        headers: Vec::new(),
+        body: Some(message.formatted()),
+        timeout_ms: ATTEMPT_MAX.as_millis() as u64,
+    };
+    if let Some(status) = notifier.instead(call).await? {
+        return took(status);
+    }
     let addresses = notifier.addresses(&server.host).await?;
     let address = addresses.first().ok_or_else(|| format!("{} has no address", server.host))?;
     let tls = || TlsParameters::new(server.host.clone()).map_err(|_| "TLS can't be set up".to_owned());

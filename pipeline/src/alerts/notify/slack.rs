@@ -4,11 +4,12 @@ use fastn_store::SecretText;
 use serde_json::json;
 
 use super::super::notice::Notice;
-use super::{Notifier, facts, headline, taken};
+use super::{Notifier, facts, headline};
 
 pub(super) async fn send(notifier: &Notifier, secret: &SecretText, notice: &Notice) -> Result<(), String> {
     let body = json!({ "text": text(notice) }).to_string();
-    taken(notifier.post(secret.expose().trim())?.header("content-type", "application/json").body(body)).await
+    let request = notifier.post(secret.expose().trim())?.header("content-type", "application/json").body(body);
+    notifier.taken(request).await
 }
 
 fn text(notice: &Notice) -> String {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use fastn_store::SecretText;
 
 use super::super::notice::Notice;
-use super::{Notifier, taken};
+use super::Notifier;
 
 pub(super) async fn send(notifier: &Notifier, url: &str, secret: &SecretText, notice: &Notice) -> Result<(), String> {
     let body = serde_json::to_string(&notice.body).map_err(|_| "the message can't be written".to_owned())?;
@@ -24,7 +24,7 @@ pub(super) async fn send(notifier: &Notifier, url: &str, secret: &SecretText, no
         .header("webhook-timestamp", seconds)
         .header("webhook-signature", signature)
         .body(body);
-    taken(request).await
+    notifier.taken(request).await
 }
 
 fn signature(secret: &str, id: &str, seconds: u64, body: &str) -> Result<String, String> {

@@ -36,6 +36,8 @@ use crate::observe;
 const PRIORITY: Priority = Priority::P3;
 /// Items of one page: what is looked at again after a crash.
 const PAGE_ROWS: u32 = 100;
+/// Rows that may be projected after a replay has passed their place, and are not its own.
+const LATE_ROWS_MAX: u64 = 1_000;
 /// Rows of one read while only counting.
 const COUNT_ROWS: u32 = 1_000;
 /// How long others leave a replay to the node that last wrote it.
@@ -280,7 +282,7 @@ impl Runner {
                 tokio::time::sleep(AGAIN).await;
             }
         }
-        self.replay.started_last = Some(crate::clock::now());
+        self.replay.started_last = Some(self.ports.clock.now());
         self.look_if_due().await?;
         self.save_if_due().await?;
         tokio::time::sleep_until(due).await;
@@ -323,7 +325,7 @@ impl Runner {
             source: SOURCE.to_owned(),
             kind: COMMAND_TYPE.to_owned(),
             subject: None,
-            time: crate::clock::now(),
+            time: self.ports.clock.now(),
             scope: item.scope.clone(),
             origin: Origin::Command,
             trigger: None,
@@ -341,7 +343,7 @@ impl Runner {
         loop {
             self.look().await?;
             let settled = self.replay.succeeded + self.replay.failed >= self.replay.counts.started;
-            let now = crate::clock::now();
+            let now = self.ports.clock.now();
             let late = self.replay.started_last.is_some_and(|at| now.since(at) > SETTLE_MAX);
             if settled || late || self.replay.counts.started == 0 {
                 self.replay.end(ReplayStatus::Completed, now);
@@ -375,14 +377,19 @@ impl Runner {
     /// Counts how those ended that are started so far.
     async fn look(&mut self) -> Result<(), Stop> {
         let began = Instant::now();
-        let (mut left, mut cursor) = (self.replay.counts.all(), None);
+        let (mut cursor, mut rows, mut known) = (None, 0, 0);
         let (mut succeeded, mut failed) = (0, 0);
-        while left > 0 {
-            let mut page = self.selection.page(self.ports.store.as_ref(), cursor, PAGE_ROWS).await?;
-            page.items.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-            left -= page.items.len() as u64;
-            for ended in self.outcomes(&page.items).await? {
-                *if ended { &mut succeeded } else { &mut failed } += 1;
+        // Rows that were projected after the start are among them, so that the last one started may lie further on.
+        while known < self.replay.counts.started && rows < self.replay.counts.all() + LATE_ROWS_MAX {
+            let page = self.selection.page(self.ports.store.as_ref(), cursor, PAGE_ROWS).await?;
+            rows += page.items.len() as u64;
+            for outcome in self.outcomes(&page.items).await? {
+                known += 1;
+                match outcome {
+                    Some(true) => succeeded += 1,
+                    Some(false) => failed += 1,
+                    None => {}
+                }
             }
             cursor = page.next;
             if cursor.is_none() {
@@ -395,8 +402,8 @@ impl Runner {
         Ok(())
     }
 
-    /// Of those that have ended, whether they ended well.
-    async fn outcomes(&self, items: &[Item]) -> Result<Vec<bool>, Stop> {
+    /// Of those that were started and are projected, whether they ended well, once they ended.
+    async fn outcomes(&self, items: &[Item]) -> Result<Vec<Option<bool>>, Stop> {
         let reach = self.reach();
         let mut ids = self.own_ids(items);
         for item in items {
@@ -425,7 +432,7 @@ impl Runner {
             let ended = ends.iter().all(|status| status.is_some_and(ExecutionStatus::is_final));
             ended.then(|| ends.iter().all(|status| *status == Some(ExecutionStatus::Completed)))
         };
-        Ok(events.values().filter_map(outcome).collect())
+        Ok(events.values().map(outcome).collect())
     }
 
     /// Whether it is still to be worked on, as far as this node knows.

@@ -338,7 +338,12 @@ fn operation(call: &Call) -> String {
 
 fn not_sent(operation: &str, url: &Url, error: &reqwest::Error) -> Error {
     if error.is_connect() {
-        let detail = format!("no server answers at {url}; is it running, and is FASTN_URL right?");
+        // What went wrong at the bottom, e.g. that the certificate's authority is not known.
+        let mut cause: &dyn std::error::Error = error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        let detail = format!("no server answers at {url} ({cause}); is it running, and is FASTN_URL right?");
         return Error::new(ErrorKind::Unreachable, operation, detail);
     }
     let detail = if error.is_timeout() { "the time ran out" } else { "the connection broke" };

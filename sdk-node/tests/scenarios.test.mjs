@@ -11,6 +11,8 @@ const folder = join(tree, "tests/scenarios");
 const names = JSON.parse(readFileSync(join(tree, "sdk-rust/operations.json"), "utf8"));
 /** How long a step may take that is done until it is as told. */
 const UNTIL_MS = 60_000;
+/** How long a scenario may take. */
+const SCENARIO_MS = 300_000;
 
 const client = process.env.FASTN_URL && createFastnClient();
 after(() => client?.close());
@@ -117,7 +119,7 @@ async function perform(step, variables) {
 
 for (const file of readdirSync(folder).filter((name) => name.endsWith(".json"))) {
   const scenario = JSON.parse(readFileSync(join(folder, file), "utf8"));
-  test(`${file}: ${scenario.about}`, { skip: !client && "FASTN_URL names no server" }, async () => {
+  test(`${file}: ${scenario.about}`, { skip: !client && "FASTN_URL names no server", timeout: SCENARIO_MS }, async () => {
     const run = `js${Date.now().toString(36)}${Math.floor(Math.random() * 1e6).toString(36)}`;
     const variables = { run, RUN: run.toUpperCase() };
     for (const [n, step] of scenario.steps.entries()) {

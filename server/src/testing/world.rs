@@ -209,7 +209,7 @@ struct Travel<'r> {
     node: &'r Node,
     deadline: Instant,
     limit: Duration,
-    /// The ends of the log when failures were looked at.
+    /// The ends of the log when failures were looked at here; nothing where they were not yet.
     looked: Vec<Offset>,
 }
 
@@ -237,6 +237,7 @@ impl<'r> Travel<'r> {
                 evaluated = due;
             }
             stops += 1;
+            self.looked.clear();
             self.run.clock.move_to(due);
         }
     }

@@ -92,10 +92,10 @@ fn everything_has_its_name() {
         within || path.ends_with("/schema")
     };
     walk(&document, "", &mut |path, value| {
-        if let Some(there) = value["$ref"].as_str() {
-            if document.pointer(there.trim_start_matches('#')).is_none() {
-                wrong.push(format!("{path} leads to {there}"));
-            }
+        if let Some(there) = value["$ref"].as_str()
+            && document.pointer(there.trim_start_matches('#')).is_none()
+        {
+            wrong.push(format!("{path} leads to {there}"));
         }
         if !inside(path) || path.contains("/example") {
             return;

@@ -76,6 +76,9 @@ pub(crate) fn codes(operation: &Operation<'_>) -> Vec<ErrorCode> {
 
 /// Puts a reference for each status of `codes` into the operation's answers, and what each refers to into `shared`.
 pub(super) fn add(operation: &mut Value, codes: &[ErrorCode], shared: &mut Map<String, Value>) {
+    let limited = codes.contains(&ErrorCode::RateLimited);
+    // Only where a key can be used up can an answer be an earlier one.
+    let repeatable = codes.contains(&ErrorCode::Conflict);
     operation["x-fastn-codes"] = codes.iter().map(|code| code.as_str()).collect();
     let responses = operation["responses"].as_object_mut().expect("every operation has answers");
     let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
@@ -93,6 +96,13 @@ pub(super) fn add(operation: &mut Value, codes: &[ErrorCode], shared: &mut Map<S
             .and_then(Value::as_str)
             .is_some_and(|name| name.contains("/Stored_") || name.ends_with("/TriggerView"));
         answer["headers"]["x-request-id"] = header_ref("RequestId");
+        if limited {
+            answer["headers"]["ratelimit"] = header_ref("RateLimit");
+            answer["headers"]["ratelimit-policy"] = header_ref("RateLimitPolicy");
+        }
+        if repeatable {
+            answer["headers"]["idempotency-replayed"] = header_ref("Replayed");
+        }
         if tagged {
             answer["headers"]["etag"] = header_ref("Revision");
         }
@@ -125,6 +135,9 @@ pub(super) fn headers() -> Value {
         "RequestId": text("The id of the request: the one that was sent, else a new one. The server's log has it too.",
             examples::REQUEST_ID),
         "Revision": text("The revision of what is in the body, for `if-match`.", "\"3\""),
+        "RateLimit": text("What is left of each limit that the request counts against.", "\"apiCallsPerMinute\";r=587;t=12"),
+        "RateLimitPolicy": text("The limits themselves: how many, in how many seconds.", "\"apiCallsPerMinute\";q=600;w=60"),
+        "Replayed": text("`true` where the answer is that of an earlier request with the same idempotency key.", "true"),
         "RetryAfter": {"description": "Seconds to wait before the request is sent again.",
             "schema": {"type": "integer", "format": "int32", "minimum": 0}, "example": 1}
     })

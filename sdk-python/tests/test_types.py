@@ -96,7 +96,8 @@ def test_everything_public_is_documented() -> None:
         one = getattr(fastn, name)
         members = list(vars(one).values()) if inspect.ismodule(one) else [one]
         for member in members:
-            if inspect.isclass(member) and member.__module__.startswith("fastn"):
+            # What is sent is documented beside its name, which only editors read.
+            if inspect.isclass(member) and member.__module__.startswith("fastn") and not is_typeddict(member):
                 if not (member.__doc__ or "").strip():
                     bare.append(member.__qualname__)
                 for key, value in vars(member).items():

@@ -19,6 +19,8 @@ check: ## format, lints, and drift of derived files
 	target/debug/fastn openapi | diff -u docs/openapi.json - || { echo "docs/openapi.json has drifted: run make openapi"; exit 1; }
 	target/debug/fastn openapi --access | diff -u docs/ACCESS.md - || { echo "docs/ACCESS.md has drifted: run make openapi"; exit 1; }
 	target/debug/fastn openapi --against docs/api/previous.json --accepted docs/api/accepted-breaks.json
+	python3 sdk-python/generate.py --check
+	node sdk-node/generate.mjs --check
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences were not checked (cargo install cargo-deny)"; fi
 

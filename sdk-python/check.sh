@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 target=${CARGO_TARGET_DIR:-$PWD/../target}
 export FASTN_BIN=${FASTN_BIN:-$target/debug/fastn}
 [ -x "$FASTN_BIN" ] || { echo "sdk-python: $FASTN_BIN is not there: cargo build --bin fastn" >&2; exit 1; }
-wheel=$(./build.sh | tail -1)
+wheel=$(./build.sh --profile "${FASTN_SDK_PROFILE:-dev}" | tail -1)
 
 venv=$target/sdk-python/venv
 rm -rf "$venv"

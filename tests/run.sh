@@ -44,8 +44,14 @@ tests/senders/check.sh
 step "alerts, metrics and traces, as operators and their receivers get them"
 tests/operators/check.sh
 
-step "a whole cluster, as make cluster starts it"
+step "the client for Python, as its users install it"
+sdk-python/check.sh
+step "the client for Node, as its users install it"
+sdk-node/check.sh
+
+step "a whole cluster, as make cluster starts it, and every scenario through the three clients"
 FASTN_CLUSTER_PORT=17410 tests/cluster/up.sh
+tests/sdks/scenarios.sh http://127.0.0.1:17410 target/cluster/access.key
 WIPE=1 tests/cluster/down.sh
 
 step "all tests passed"

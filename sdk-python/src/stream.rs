@@ -32,12 +32,15 @@ pub(crate) struct Stream {
     engine: Arc<Engine>,
     process: u32,
     items: Mutex<Option<Shared>>,
+    /// Closed with the stream, which ends whoever waits for its next item.
+    closed: Arc<sync::Semaphore>,
 }
 
 impl Stream {
     pub(crate) fn new(engine: Arc<Engine>, items: Items) -> Self {
         let items = Arc::new(sync::Mutex::new(Some(items)));
-        Self { engine, process: std::process::id(), items: Mutex::new(Some(items)) }
+        let closed = Arc::new(sync::Semaphore::new(0));
+        Self { engine, process: std::process::id(), items: Mutex::new(Some(items)), closed }
     }
 
     fn items(&self) -> Option<Shared> {
@@ -56,12 +59,15 @@ impl Stream {
                 "it belongs to the process before the fork; open another",
             ));
         }
-        let items = self.items();
+        let (items, closed) = (self.items(), Arc::clone(&self.closed));
         run(py, &self.engine.live(py)?.handle, mailbox, async move {
             let Some(items) = items else { return answer(None) };
             let mut items = items.lock().await;
             let Some(open) = items.as_mut() else { return answer(None) };
-            let item = open.next().await;
+            let item = tokio::select! {
+                item = open.next() => item,
+                _closed = closed.acquire() => None,
+            };
             if item.is_none() {
                 *items = None;
             }
@@ -69,10 +75,12 @@ impl Stream {
         })
     }
 
-    /// Ends it and its connection.
+    /// Ends it and its connection, also for whoever waits for its next item.
     fn close(&self) {
         let items = self.items.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if self.process != std::process::id() {
+        if self.process == std::process::id() {
+            self.closed.close();
+        } else {
             forget(items);
         }
     }

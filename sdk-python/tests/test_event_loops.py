@@ -25,7 +25,7 @@ def on_uvloop(work: Coroutine[Any, Any, Any]) -> Any:
 both = pytest.mark.parametrize("run", [asyncio.run, on_uvloop], ids=["asyncio", "uvloop"])
 
 
-def client(scripted: Scripted, **more: Any) -> fastn.AsyncFastn:
+def client_of(scripted: Scripted, **more: Any) -> fastn.AsyncFastn:
     return fastn.AsyncFastn(url=scripted.url, access_key="k", **more)
 
 
@@ -85,7 +85,7 @@ def test_cancelling_ends_the_request(scripted: Scripted, run: Run) -> None:
     scripted.default = slow
 
     async def work() -> None:
-        async with client(scripted) as fast:
+        async with client_of(scripted) as fast:
             task = asyncio.create_task(fast.workflow("slow"))
             await asyncio.get_running_loop().run_in_executor(None, arrived.wait, 30)
             task.cancel()
@@ -106,7 +106,7 @@ def test_everything_is_there_to_await(scripted: Scripted, run: Run) -> None:
     """Property: lists, errors, events and health are the same as for threads."""
 
     async def work() -> None:
-        async with client(scripted) as fast:
+        async with client_of(scripted) as fast:
             scripted.script = [
                 Answer(200, {"items": [{"id": "a"}], "nextCursor": "1"}),
                 Answer(200, {"items": [{"id": "b"}]}),
@@ -131,7 +131,7 @@ def test_everything_is_there_to_await(scripted: Scripted, run: Run) -> None:
 def test_loops_of_several_threads(scripted: Scripted) -> None:
     """Property: event loops of several threads, one after the other and at once, share one client."""
     scripted.default = Answer(200, {"id": "w"})
-    shared = client(scripted)
+    shared = client_of(scripted)
     failed: list[BaseException] = []
 
     async def work() -> None:
@@ -163,7 +163,7 @@ def test_closing_ends_calls_under_way(scripted: Scripted, run: Run) -> None:
     scripted.default = Answer(200, {}, act=lambda: (arrived.set(), stop.wait(60)))
 
     async def work() -> None:
-        fast = client(scripted)
+        fast = client_of(scripted)
         tasks = [asyncio.create_task(fast.health()) for _ in range(5)]
         await asyncio.get_running_loop().run_in_executor(None, arrived.wait, 30)
         await fast.aclose()
@@ -178,7 +178,7 @@ def test_a_loop_that_ends_early(scripted: Scripted) -> None:
     """Property: answers for a loop that has ended disturb nobody."""
     stop, arrived = threading.Event(), threading.Event()
     scripted.default = Answer(200, {"id": "w"}, act=lambda: (arrived.set(), stop.wait(30)))
-    shared = client(scripted)
+    shared = client_of(scripted)
     calls: list[Any] = []
 
     async def start() -> None:
@@ -218,7 +218,7 @@ def test_streams_are_cancelled_without_loss(scripted: Scripted, run: Run) -> Non
     ]
 
     async def work() -> None:
-        async with client(scripted) as fast, fast.follow("e") as updates:
+        async with client_of(scripted) as fast, fast.follow("e") as updates:
             with pytest.raises(asyncio.TimeoutError):
                 await asyncio.wait_for(updates.__anext__(), 0.2)
             go_on.set()
@@ -242,3 +242,17 @@ def test_streams_for_threads(client: fastn.Fastn, scripted: Scripted) -> None:
     with pytest.raises(fastn.NotFoundError):
         list(client.export_customer("c"))
 
+
+
+def test_closing_a_stream_ends_its_readers(client: fastn.Fastn, scripted: Scripted) -> None:
+    """Property: whoever waits for the next item of a stream is let go when another thread closes it."""
+    stop, arrived = threading.Event(), threading.Event()
+    scripted.default = Answer(raw=STREAM, act=lambda: (arrived.set(), stop.wait(60)))
+    updates = client.follow()
+    reading = threading.Thread(target=list, args=(updates,))
+    reading.start()
+    assert arrived.wait(30)
+    updates.close()
+    reading.join(30)
+    stop.set()
+    assert not reading.is_alive()

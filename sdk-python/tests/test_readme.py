@@ -39,6 +39,6 @@ def test_the_batcher_as_it_is_shown(node: fastn.Fastn) -> None:
 
 @pytest.mark.parametrize("name", ["events.py", "live.py"])
 def test_examples_run(node: fastn.Fastn, name: str) -> None:
-    """Property: each example runs against a server."""
+    """Property: each example that needs nothing but a server runs against one."""
     told = subprocess.run([sys.executable, HERE / "examples" / name], capture_output=True, text=True, timeout=90)
     assert told.returncode == 0 and told.stdout, told.stderr

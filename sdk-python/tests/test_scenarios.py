@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import pytest
 
@@ -28,8 +28,8 @@ class Sync:
     def __init__(self) -> None:
         self.fastn = fastn.Fastn()
 
-    def call(self, client: Any, step: dict[str, Any], args: list[Any]) -> Any:
-        return getattr(client, method_of(step))(*args, **keywords_of(client, step))
+    def call(self, client: Any, step: dict[str, Any], args: list[Any], more: dict[str, Any]) -> Any:
+        return getattr(client, method_of(step))(*args, **keywords_of(step), **more)
 
     def rows(self, pager: fastn.Pager[Any], most: int) -> list[Any]:
         return pager.take(most)
@@ -57,9 +57,9 @@ class Async:
         self.loop = asyncio.new_event_loop()
         self.fastn = fastn.AsyncFastn()
 
-    def call(self, client: Any, step: dict[str, Any], args: list[Any]) -> Any:
+    def call(self, client: Any, step: dict[str, Any], args: list[Any], more: dict[str, Any]) -> Any:
         async def called() -> Any:
-            answer = getattr(client, method_of(step))(*args, **keywords_of(client, step))
+            answer = getattr(client, method_of(step))(*args, **keywords_of(step), **more)
             return await answer if inspect.isawaitable(answer) else answer
 
         return self.loop.run_until_complete(called())
@@ -98,7 +98,7 @@ def method_of(step: dict[str, Any]) -> str:
     return helpers.get(step["do"]) or NAMES[step["do"]]
 
 
-def keywords_of(client: Any, step: dict[str, Any]) -> dict[str, Any]:
+def keywords_of(step: dict[str, Any]) -> dict[str, Any]:
     given = {re.sub("([A-Z])", r"_\1", name).lower(): value for name, value in step.get("filters", {}).items()}
     if "idempotencyKey" in step:
         given["idempotency_key"] = step["idempotencyKey"]
@@ -113,7 +113,8 @@ def statuses(updates: list[Any]) -> list[str]:
 class Runner:
     def __init__(self, side: Sync | Async) -> None:
         self.side = side
-        self.variables: dict[str, Any] = {"run": "py" + secrets.token_hex(4)}
+        run = "py" + secrets.token_hex(4)
+        self.variables: dict[str, Any] = {"run": run, "RUN": run.upper()}
 
     def filled(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -143,11 +144,8 @@ class Runner:
                 for one in flushed.failed
             ]
             return {"sent": flushed.sent, "failed": failed}
-        limit = {"timeout": args.pop()} if step["do"] in ("wait", "runAndWait") else {}
-        if limit:
-            answer = self.side.call(lambda_client(client, limit), step, args)
-        else:
-            answer = self.side.call(client, step, args)
+        more = {"timeout": args.pop()} if step["do"] in ("wait", "runAndWait") else {}
+        answer = self.side.call(client, step, args, more)
         if isinstance(answer, (fastn.Export, fastn.AsyncExport)):
             return self.side.lines(answer)
         if isinstance(answer, (fastn.Pager, fastn.AsyncPager)):
@@ -182,16 +180,6 @@ class Runner:
             while (wrong := self.once(step)) is not None:
                 assert time.monotonic() < deadline, f"step {at}, {step['do']}: {wrong}"
                 time.sleep(0.1)
-
-
-def lambda_client(client: Any, limit: dict[str, Any]) -> Any:
-    """The client with a time limit of the method called."""
-
-    class Limited:
-        def __getattr__(self, name: str) -> Callable[..., Any]:
-            return lambda *args, **more: getattr(client, name)(*args, **more, **limit)
-
-    return Limited()
 
 
 def matches(expected: Any, got: Any) -> bool:

@@ -12,7 +12,9 @@ say() { printf '== %s\n' "$*" >&2; }
 say "build"
 cargo build -q --release -p fastn-server --bin fastn
 cargo build -q --release -p fastn-sdk --example sdk_bench
-python=$(sdk-python/build.sh --venv "$target/bench-sdks")
+wheel=$(sdk-python/build.sh | tail -1)
+python3 -m venv "$target/bench-sdks"
+"$target/bench-sdks/bin/pip" install --quiet --disable-pip-version-check --force-reinstall "sdk-python/$wheel" httpx orjson
 sdk-node/build.sh native >&2
 
 data=$(mktemp -d)
@@ -31,7 +33,7 @@ FASTN_ACCESS_KEY=$(cat "$data/access.key"); export FASTN_ACCESS_KEY
 for round in $(seq "${BENCH_ROUNDS:-5}"); do
   say "round $round"
   "$target/release/examples/sdk_bench" >>"$data/results"
-  "$python" sdk-python/bench.py >>"$data/results"
+  "$target/bench-sdks/bin/python" sdk-python/bench.py >>"$data/results"
   node sdk-node/bench.mjs >>"$data/results"
 done
 python3 tests/sdks/table.py "$data/results"

@@ -1,6 +1,7 @@
 //! The temporary directory of a test's node. It goes with the node; one that a killed process left goes with the next start.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -21,7 +22,9 @@ impl Directory {
         let parent = std::env::temp_dir();
         sweep(&parent);
         let prefix = format!("{PREFIX}{}-", std::process::id());
-        let made = tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent);
+        // As any other data directory: nobody else of the machine reads it.
+        let mode = Permissions::from_mode(0o700);
+        let made = tempfile::Builder::new().prefix(&prefix).permissions(mode).tempdir_in(&parent);
         let directory = made.with_context(|| format!("make a directory in {}", parent.display()))?;
         // Locked before it has its name: nobody meets it without its lock.
         let (new, file) = (directory.path().join("new"), directory.path().join(HELD));

@@ -131,10 +131,10 @@ impl<'py, 'de> Visitor<'de> for Seed<'_, 'py, 'de> {
     }
 
     fn visit_borrowed_str<E: serde::de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        if let Place::Cell(before) = &self.place {
-            if let Some(same) = before.iter().flatten().find(|told| told.text == Some(text)) {
-                return Ok(same.clone());
-            }
+        if let Place::Cell(before) = &self.place
+            && let Some(same) = before.iter().flatten().find(|told| told.text == Some(text))
+        {
+            return Ok(same.clone());
         }
         Ok(Told { object: PyString::new(self.reader.py, text).into_any(), text: Some(text) })
     }

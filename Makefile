@@ -1,5 +1,5 @@
 # The door to everything; each target is one line of the README.
-.PHONY: help run test check fmt bench bench-schedules bench-cluster bench-sdks sdks fuzz simulate openapi cluster cluster-down faults
+.PHONY: help run test check fmt bench bench-schedules bench-cluster bench-sdks sdks soak-sdks fuzz simulate openapi cluster cluster-down faults
 
 export CARGO_INCREMENTAL ?= 0
 
@@ -59,6 +59,12 @@ sdks: ## build the wheel for Python and the packages for Node, for this platform
 
 bench-sdks: ## measure the clients for Rust, Python and Node against one server
 	tests/sdks/bench.sh
+
+soak-sdks: ## make a million calls with each client: its memory stays flat
+	cargo build --workspace --bin fastn
+	FASTN_TEST_CALLS=1000000 cargo test --workspace --test sdk_faults memory_is_flat -- --nocapture
+	FASTN_TEST_CALLS=1000000 sdk-python/check.sh tests/test_processes.py -k memory
+	FASTN_TEST_CALLS=1000000 sdk-node/check.sh load
 
 fuzz: ## run every fuzz target for a minute each
 	fuzz/run.sh 60

@@ -105,6 +105,46 @@ async fn ten_thousand_calls_at_once() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Property: calls leave no memory behind. `FASTN_TEST_CALLS=1000000` makes a million.
+#[tokio::test(flavor = "multi_thread")]
+async fn memory_is_flat() -> anyhow::Result<()> {
+    let calls: usize = std::env::var("FASTN_TEST_CALLS").map_or(Ok(20_000), |text| text.parse())?;
+    let mut server = Cluster::start(&Plan::embedded()).await?;
+    let client = server.client("api")?;
+    put_customer(&client, "cus", json!({})).await?;
+    let make = async |count: usize| {
+        let each = count / 32;
+        let callers = (0..32).map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                for _ in 0..each {
+                    client.get_customer("cus").await.unwrap();
+                    assert!(client.execution("exec_none").await.is_err());
+                }
+            })
+        });
+        for caller in callers.collect::<Vec<_>>() {
+            caller.await?;
+        }
+        anyhow::Ok(())
+    };
+    make(4_000).await?;
+    let before = resident()?;
+    make(calls / 2).await?;
+    let grown = resident()?.saturating_sub(before);
+    println!("{calls} calls: {before} bytes before, {grown} more after");
+    assert!(grown < 16 * 1024 * 1024, "{grown} bytes are left of {calls} calls");
+    server.forget();
+    Ok(())
+}
+
+/// Bytes of memory that this process holds.
+fn resident() -> anyhow::Result<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm")?;
+    let pages: u64 = text.split_whitespace().nth(1).unwrap_or_default().parse()?;
+    Ok(pages * 4_096)
+}
+
 /// Sockets that this process holds.
 fn sockets() -> anyhow::Result<usize> {
     let links = std::fs::read_dir("/proc/self/fd")?.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());

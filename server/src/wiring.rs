@@ -107,6 +107,13 @@ impl Node {
         // What is in it is the customers': no other user of the machine reads it.
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data);
         made.with_context(|| format!("make the data directory {}", config.data.display()))?;
+        let stopping = Stopping {
+            leaving: (CancellationToken::new(), if config.alone() { std::time::Duration::ZERO } else { LEAVING }),
+            closed: CancellationToken::new(),
+            answered: CancellationToken::new(),
+        };
+        // Before anything else: what counts before there is a recorder counts for nobody.
+        let metrics = metrics_recorder(&stopping.closed)?;
         let log = open_log(config, surroundings.clock.clone()).await?;
         let store = open_store(config, surroundings.clock.clone()).await?;
         let master = backends::master_key(config)?;
@@ -116,13 +123,7 @@ impl Node {
         let last_known = (!config.alone()).then(|| config.data.join("catalog.json"));
         let options = FeedOptions { last_known, ..FeedOptions::default() };
         let (catalog, feed) = CatalogFeed::start(store.clone(), options).await?;
-        let stopping = Stopping {
-            leaving: (CancellationToken::new(), if config.alone() { std::time::Duration::ZERO } else { LEAVING }),
-            closed: CancellationToken::new(),
-            answered: CancellationToken::new(),
-        };
         let (activity, _) = broadcast::channel(CHANGES_QUEUE_MAX);
-        let metrics = metrics_recorder(&stopping.closed)?;
 
         let apart = match config.internal_listen {
             Some(internal) => Some(listen(internal).await?),

@@ -44,15 +44,23 @@ function createFastnClient(given = {}) {
   known(given, SETTINGS, "configure the client");
   // Not left to the native part: workers and test runners have an environment of their own.
   const pick = (value, name) => value ?? (process.env[name] || undefined);
+  // Told here: the native part would tell what it was given, which may be a key in the wrong wrapping.
+  for (const name of ["url", "accessKey", "account", "customer", "proxy"]) {
+    const value = given[name];
+    const isUrl = value instanceof URL && (name === "url" || name === "proxy");
+    if (value !== undefined && value !== null && typeof value !== "string" && !isUrl) {
+      throw refused("configure the client", `the option "${name}" is no text`);
+    }
+  }
   const certificates = given.caCertificates === undefined ? undefined : [given.caCertificates].flat().map(String).join("\n");
   const settings = {
-    url: pick(given.url, "FASTN_URL"),
+    url: pick(given.url && String(given.url), "FASTN_URL"),
     accessKey: pick(given.accessKey, "FASTN_ACCESS_KEY"),
     account: pick(given.account, "FASTN_ACCOUNT_ID"),
     customer: pick(given.customer, "FASTN_TENANT_ID"),
     timeout: finite(given.timeout),
     attemptsMax: given.attemptsMax,
-    proxy: given.proxy,
+    proxy: given.proxy && String(given.proxy),
     caCertificates: certificates,
     agent: `fastn-sdk-node/${version}`,
   };

@@ -148,6 +148,13 @@ impl Builder {
                           too, with FASTN_URL or --url";
             return Err(Error::new(ErrorKind::Config, "configure the client", detail));
         }
+        // Nor must the key of a project go to another server than the project's.
+        let other = |url: &String| file.url.as_ref().is_some_and(|files| !is_same_server(files, url));
+        if named_key.is_none() && file.access_key.is_some() && named_url.as_ref().is_some_and(other) {
+            let detail = "the server was given, but the key is the one of .fastn/config.json of this folder, for another \
+                          server: give the key too, with FASTN_ACCESS_KEY or --access-key";
+            return Err(Error::new(ErrorKind::Config, "configure the client", detail));
+        }
         let url = named_url.or(file.url).unwrap_or_else(|| URL_DEFAULT.to_owned());
         let key = named_key.or(file.access_key).ok_or_else(|| {
             let detail = "no access key: give one, set FASTN_ACCESS_KEY, or run within a project of `fastn dev`";
@@ -169,4 +176,9 @@ impl Builder {
         })?;
         Ok(Fastn::over(transport, customer))
     }
+}
+
+fn is_same_server(one: &str, other: &str) -> bool {
+    let parsed = |text: &str| text.trim_end_matches('/').parse::<reqwest::Url>().ok();
+    one == other || (parsed(one).is_some() && parsed(one) == parsed(other))
 }

@@ -6,6 +6,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use fastn_contract::activity::ExecutionUpdate;
 use futures_util::{Stream, StreamExt};
 use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use tokio::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 use crate::transport::{Call, Transport, backoff};
@@ -15,6 +17,8 @@ use crate::transport::{Call, Transport, backoff};
 const RECONNECTS_MAX: u32 = 8;
 /// A connection on which nothing came for so long is dead: the server sends a comment every 15 s.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
+/// A connection that lasted so long was a good one: losing it is no failure.
+const STEADY_AFTER: Duration = Duration::from_secs(10);
 /// Longest event that is taken.
 const EVENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -55,6 +59,8 @@ struct Follower {
     chunks: Option<Chunks>,
     buffer: BytesMut,
     failures: u32,
+    /// When the connection was opened.
+    since: Instant,
     connected: bool,
     ended: bool,
 }
@@ -89,6 +95,7 @@ pub(crate) fn follow_raw(
         chunks: None,
         buffer: BytesMut::new(),
         failures: 0,
+        since: Instant::now(),
         connected: false,
         ended: false,
     };
@@ -121,7 +128,9 @@ impl Follower {
             };
             match tokio::time::timeout(SILENCE_MAX, chunks.next()).await {
                 Ok(Some(Ok(chunk))) if self.buffer.len() + chunk.len() <= EVENT_BYTES_MAX => {
-                    self.failures = 0;
+                    if self.since.elapsed() >= STEADY_AFTER {
+                        self.failures = 0;
+                    }
                     self.buffer.extend_from_slice(&chunk);
                 }
                 _ => {
@@ -149,6 +158,14 @@ impl Follower {
             self.failures += 1;
             match self.transport.open(&call).await {
                 Ok(response) => {
+                    let kind =
+                        response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+                    if !kind.starts_with("text/event-stream") {
+                        let detail =
+                            format!("the answer is {kind:?} and no stream of events; does a proxy answer in between?");
+                        return Err(Error::new(ErrorKind::BadAnswer, call.name(), detail));
+                    }
+                    self.since = Instant::now();
                     self.chunks = Some(Box::pin(response.bytes_stream()));
                     self.connected = true;
                     return Ok(());
@@ -171,6 +188,7 @@ impl Follower {
         }
         match kind {
             "execution" => {
+                self.failures = 0;
                 if self.what.execution.is_some() {
                     let told = serde_json::from_str::<ExecutionUpdate>(&data);
                     self.ended = told.is_ok_and(|view| view.status.is_final());

@@ -51,6 +51,8 @@ pub(crate) struct Call {
     body: Option<Bytes>,
     headers: HeaderMap,
     timeout: Option<Duration>,
+    /// Why it must not be made.
+    refused: Option<String>,
 }
 
 /// What a client is made of.
@@ -84,7 +86,7 @@ impl Call {
             headers.insert(HEADER_IDEMPOTENCY_KEY, key);
         }
         let segments = segments.iter().map(|segment| segment.as_ref().to_owned()).collect();
-        Self { method, segments, query: Vec::new(), body: None, headers, timeout: None }
+        Self { method, segments, query: Vec::new(), body: None, headers, timeout: None, refused: None }
     }
 
     /// With a key of the caller's instead of one by chance.
@@ -153,10 +155,12 @@ impl Call {
         self
     }
 
-    /// With a header; one that cannot be sent is left out.
+    /// With a header. A call with one that cannot be sent is not made: without its customer or its condition it would be
+    /// another one.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        if let (Ok(name), Ok(value)) = (name.parse::<reqwest::header::HeaderName>(), HeaderValue::from_str(value)) {
-            self.headers.insert(name, value);
+        match (name.parse::<reqwest::header::HeaderName>(), HeaderValue::from_str(value)) {
+            (Ok(name), Ok(value)) => drop(self.headers.insert(name, value)),
+            _ => self.refused = Some(format!("{value:.64?} cannot be the value of the header {name:.64?}")),
         }
         self
     }
@@ -164,6 +168,7 @@ impl Call {
     /// For one customer.
     pub(crate) fn for_customer(self, customer: Option<&str>) -> Self {
         match customer {
+            Some("") => Self { refused: Some("the customer's id is empty".to_owned()), ..self },
             Some(customer) => self.header(HEADER_CUSTOMER, customer),
             None => self,
         }
@@ -175,8 +180,13 @@ impl Transport {
         let refused = |detail: String| Error::new(ErrorKind::Config, "configure the client", detail);
         let Settings { url, key, account, timeout, attempts_max, proxy, authorities, agent } = settings.clone();
         let url: Url = url.parse().map_err(|error| refused(format!("{url:?} is no URL: {error}")))?;
-        if url.cannot_be_a_base() {
-            return Err(refused(format!("{url} is no server's URL")));
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refused(
+                "the URL must not hold a name or a password: the access key goes in a header".to_owned(),
+            ));
+        }
+        if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
+            return Err(refused(format!("{url} is no server's URL: it begins with https:// or http://")));
         }
         let mut headers = HeaderMap::new();
         let mut key = HeaderValue::from_str(&key).map_err(|_| refused("the access key is no plain text".to_owned()))?;
@@ -315,6 +325,9 @@ impl Transport {
     }
 
     fn request(&self, call: &Call) -> Result<reqwest::RequestBuilder, Error> {
+        if let Some(why) = &call.refused {
+            return Err(Error::new(ErrorKind::Config, operation(call), why.clone()));
+        }
         if let Some(part) = call.segments.iter().find(|part| matches!(part.as_str(), "" | "." | "..")) {
             let detail = format!("{part:?} cannot be part of a path; is an id missing?");
             return Err(Error::new(ErrorKind::Config, operation(call), detail));

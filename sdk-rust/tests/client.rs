@@ -24,6 +24,8 @@ struct Seen {
 
 /// Status, headers and body of one answer.
 type Scripted<B> = (u16, Vec<(&'static str, &'static str)>, B);
+/// The head of a stream of events.
+const STREAM: [(&str, &str); 1] = [("content-type", "text/event-stream")];
 type Script = Arc<Mutex<Vec<Scripted<String>>>>;
 
 #[derive(Clone)]
@@ -143,8 +145,8 @@ async fn follows_across_connections() {
     let ended = json!({"id": "exec_1", "customer": "c", "status": "completed", "attempt": 1, "at": ""});
     let (fastn, server) = server(Vec::new()).await;
     *server.script.lock().unwrap() = vec![
-        (200, vec![], format!("event: execution\nid: 7-1\ndata: {update}\n\n: heartbeat\n\n")),
-        (200, vec![], format!("event: reset\ndata: x\n\nevent: execution\nid: 7-2\ndata: {ended}\n\n")),
+        (200, STREAM.to_vec(), format!("event: execution\nid: 7-1\ndata: {update}\n\n: heartbeat\n\n")),
+        (200, STREAM.to_vec(), format!("event: reset\ndata: x\n\nevent: execution\nid: 7-2\ndata: {ended}\n\n")),
     ];
     let what = Follow { workflow: None, execution: Some("exec_1".to_owned()) };
     let updates: Vec<Update> = fastn.follow(what).map(Result::unwrap).collect().await;
@@ -192,6 +194,30 @@ async fn follower_that_never_connects() {
     assert_eq!(updates.len(), 1);
     assert_eq!(updates[0].as_ref().unwrap_err().status, Some(503));
     assert_eq!(server.seen.lock().unwrap().len(), 2);
+}
+
+/// Property: what answers without being a stream of events ends the follower, and is not asked over and over.
+#[tokio::test]
+async fn follower_of_no_stream() {
+    let (fastn, server) = server(vec![(200, vec![], json!("a login page"))]).await;
+    let updates: Vec<_> = fastn.follow(Follow::default()).collect().await;
+    assert_eq!(updates.len(), 1);
+    assert_eq!(updates[0].as_ref().unwrap_err().kind, ErrorKind::BadAnswer);
+    assert_eq!(server.seen.lock().unwrap().len(), 1);
+}
+
+/// Property: a call whose customer cannot be named is not made; it would be one for the whole account.
+#[tokio::test]
+async fn customers_that_cannot_be_named() {
+    let (fastn, server) = server(Vec::new()).await;
+    for id in ["cus_acme\n", "a\0b", ""] {
+        let customer = fastn.customer(id);
+        assert_eq!(customer.executions().take(1).await.unwrap_err().kind, ErrorKind::Config, "{id:?}");
+        assert_eq!(customer.run("w", Value::Null).await.unwrap_err().kind, ErrorKind::Config, "{id:?}");
+        let followed: Vec<_> = customer.follow(Follow::default()).collect().await;
+        assert_eq!(followed[0].as_ref().unwrap_err().kind, ErrorKind::Config, "{id:?}");
+    }
+    assert!(server.seen.lock().unwrap().is_empty());
 }
 
 /// Property: a customer whose cell is another is followed there, the next call goes there at once, and other customers

@@ -14,7 +14,7 @@ cargo build -q --release -p fastn-server --bin fastn
 cargo build -q --release -p fastn-sdk --example sdk_bench
 wheel=$(sdk-python/build.sh | tail -1)
 python3 -m venv "$target/bench-sdks"
-"$target/bench-sdks/bin/pip" install --quiet --disable-pip-version-check --force-reinstall "sdk-python/$wheel" httpx orjson
+"$target/bench-sdks/bin/pip" install --quiet --disable-pip-version-check --force-reinstall "$wheel" httpx orjson
 sdk-node/build.sh native >&2
 
 data=$(mktemp -d)

@@ -93,10 +93,6 @@ impl Fastn {
     }
 
     fn call(&self, method: Method, path: &[&str]) -> Result<Call, Error> {
-        if let Some(part) = path.iter().find(|part| matches!(**part, "" | "." | "..")) {
-            let detail = format!("{part:?} cannot be part of a path; is an id missing?");
-            return Err(Error::new(ErrorKind::Config, "make a request", detail));
-        }
         Call::new(method, path).for_customer(self.customer.as_deref()).with_key(self.idempotency_key.as_deref())
     }
 

@@ -179,7 +179,7 @@ impl Transport {
     pub(crate) fn new(settings: Settings) -> Result<Self, Error> {
         let refused = |detail: String| Error::new(ErrorKind::Config, "configure the client", detail);
         let Settings { url, key, account, timeout, attempts_max, proxy, authorities, agent } = settings.clone();
-        let url: Url = url.parse().map_err(|error| refused(format!("{url:?} is no URL: {error}")))?;
+        let url: Url = url.parse().map_err(|error| refused(format!("the server is given by no URL: {error}")))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refused(
                 "the URL must not hold a name or a password: the access key goes in a header".to_owned(),

@@ -52,10 +52,14 @@ impl Caller {
         }
     }
 
-    /// Refuses a key of one customer to touch another's objects.
+    /// Refuses a key of one customer, and a request that names one, to touch another's objects.
     pub(crate) fn may_configure_for(&self, customer: Option<&CustomerId>) -> ApiResult<()> {
-        match (&self.bound, customer) {
-            (Some(bound), Some(customer)) if bound == customer => Ok(()),
+        match (&self.customer, customer) {
+            (Some(named), Some(customer)) if named == customer => Ok(()),
+            (Some(named), Some(customer)) => Err(ApiError::new(
+                ErrorCode::Forbidden,
+                format!("this request is for customer {named}, and the object is of customer {customer}"),
+            )),
             _ => self.may_configure(),
         }
     }

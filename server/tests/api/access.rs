@@ -182,6 +182,28 @@ async fn what_is_the_accounts_is_not_a_customers_to_change() {
     assert_eq!(seen().await, before);
 }
 
+/// Property: a request of the account that names a customer writes nothing of another one.
+#[tokio::test]
+async fn who_names_a_customer_writes_nothing_of_another() {
+    let server = Server::completing().await;
+    server.ready_to_run("standard").await;
+    let source = json!({"type": "event", "types": ["t"]});
+    let headers = [("x-fastn-access-key", KEY), ("x-fastn-account-tenant-id", "cus_acme")];
+    for (path, mut body) in [
+        ("triggers/x", json!({"id": "x", "source": source, "routes": [{"workflow": "add"}]})),
+        ("secrets/NAME", json!({"name": "NAME", "value": "v"})),
+        ("alert-rules/x", json!({"id": "x"})),
+    ] {
+        let url = format!("/v1/{path}");
+        body["customer"] = json!("cus_other");
+        let (status, answer) = server.with("PUT", &url, Some(body.clone()), &headers).await;
+        assert_eq!((status.as_u16(), &answer["code"]), (403, &json!("FORBIDDEN")), "{path}: {answer}");
+        body["customer"] = json!("cus_acme");
+        let (status, answer) = server.with("PUT", &url, Some(body), &headers).await;
+        assert_eq!(status.as_u16(), 201, "{path}: {answer}");
+    }
+}
+
 /// Property: where senders prove themselves by a scheme, the scheme decides and no key is needed; where they do so by an
 /// access key, one is.
 #[tokio::test]
